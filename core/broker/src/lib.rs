@@ -1,0 +1,17 @@
+//! One shard of the core: sessions, publish/subscribe and routing, as a library of state machines.
+//!
+//! A [`Shard`] is driven by [`Shard::apply`] (an operation of a slot), [`Shard::receive`] (mail of
+//! another shard) and [`Shard::tick`] (once at the end of every turn), and speaks through a [`Sink`]
+//! and its outboxes. It has no thread, clock, socket or randomness of its own: time is an argument,
+//! randomness comes from the seed. The semantics are those of MQTT 5.0, which contain 3.1.1's.
+#![deny(missing_docs)]
+#![allow(dead_code)]
+mod hash;
+mod mail;
+mod shard;
+mod stats;
+
+pub use hash::HashKey;
+pub use mail::Mail;
+pub use shard::{Shard, ShardConfig, Sink};
+pub use stats::Counters;

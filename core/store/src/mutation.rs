@@ -1,0 +1,112 @@
+use std::sync::Arc;
+
+use core_model::{ClientKey, Expiry, StoredMessage, Subscription, Timestamp, Will};
+
+/// One change of durable state.
+#[derive(Clone, Debug)]
+pub enum Mutation {
+    /// A session exists; replaces what was there.
+    SessionOpened {
+        /// The session.
+        client: ClientKey,
+        /// How long it outlives its link.
+        expiry: Expiry,
+    },
+    /// The session's link closed; from here its expiry counts.
+    LinkClosed {
+        /// The session.
+        client: ClientKey,
+        /// When.
+        at: Timestamp,
+        /// Its expiry from now on.
+        expiry: Expiry,
+    },
+    /// The session is over; all that belongs to it goes.
+    SessionEnded {
+        /// The session.
+        client: ClientKey,
+    },
+    /// A subscription was added or replaced.
+    Subscribed {
+        /// The session.
+        client: ClientKey,
+        /// The subscription.
+        subscription: Subscription,
+        /// Its identifier.
+        identifier: Option<u32>,
+    },
+    /// A subscription was removed.
+    Unsubscribed {
+        /// The session.
+        client: ClientKey,
+        /// The filter as it was subscribed.
+        filter: Box<str>,
+    },
+    /// The will was set or removed.
+    Will {
+        /// The session.
+        client: ClientKey,
+        /// The will.
+        will: Option<Box<Will>>,
+    },
+    /// A message waits for the session.
+    Queued {
+        /// The session.
+        client: ClientKey,
+        /// Its place in the session's order.
+        sequence: u64,
+        /// The message; many sessions may refer to one.
+        message: Arc<StoredMessage>,
+    },
+    /// A waiting message got a handle and is about to be sent.
+    HandleAllotted {
+        /// The session.
+        client: ClientKey,
+        /// The message's place in the session's order.
+        sequence: u64,
+        /// The handle.
+        handle: u16,
+    },
+    /// The client has received a QoS 2 message.
+    Received {
+        /// The session.
+        client: ClientKey,
+        /// The delivery.
+        handle: u16,
+    },
+    /// A waiting or sent message is done with.
+    Settled {
+        /// The session.
+        client: ClientKey,
+        /// The message's place in the session's order.
+        sequence: u64,
+    },
+    /// A QoS 2 message came from the client and must not be taken twice.
+    IncomingId {
+        /// The session.
+        client: ClientKey,
+        /// The client's number of it.
+        id: u16,
+    },
+    /// The client released a QoS 2 message; its number is free.
+    IncomingReleased {
+        /// The session.
+        client: ClientKey,
+        /// The client's number of it.
+        id: u16,
+    },
+    /// A shared group holds a message that no member can take yet.
+    GroupHeld {
+        /// The group's filter with its share name.
+        group: Box<str>,
+        /// The message.
+        message: Arc<StoredMessage>,
+    },
+    /// A topic's retained message was set or removed.
+    Retained {
+        /// The topic.
+        topic: Box<str>,
+        /// The message.
+        message: Option<Arc<StoredMessage>>,
+    },
+}

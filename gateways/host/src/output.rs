@@ -1,0 +1,188 @@
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use core_model::StoredMessage;
+
+/// Payloads from this size on are referenced instead of copied into every receiver's output.
+pub const REFERENCE_BYTES_MIN: usize = 4096;
+
+/// What waits to be written to one link: bytes, and references to large payloads in between.
+///
+/// An empty output holds no memory, so that an idle link costs nothing.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// Complete parts in front of `tail`, oldest first.
+    parts: VecDeque<Part>,
+    tail: Vec<u8>,
+    /// Bytes of the first part (or of the tail, when there is no part) that are written already.
+    written: usize,
+    len: usize,
+}
+
+#[derive(Debug)]
+enum Part {
+    Bytes(Vec<u8>),
+    Payload(Arc<StoredMessage>),
+}
+
+impl Part {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Part::Bytes(bytes) => bytes,
+            Part::Payload(message) => message.payload(),
+        }
+    }
+}
+
+impl Output {
+    /// Appends bytes through `write`, which must only append.
+    #[inline]
+    pub fn write_with<R>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        let before = self.tail.len();
+        let result = write(&mut self.tail);
+        self.len += self.tail.len().saturating_sub(before);
+        result
+    }
+
+    /// Appends a copy of `bytes`.
+    #[inline]
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.tail.extend_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    /// Appends the payload of `message`: by reference when it is large, by copy otherwise.
+    pub fn write_payload(&mut self, message: &Arc<StoredMessage>) {
+        let payload = message.payload();
+        if payload.len() < REFERENCE_BYTES_MIN {
+            self.write(payload);
+            return;
+        }
+        if !self.tail.is_empty() {
+            self.parts.push_back(Part::Bytes(std::mem::take(&mut self.tail)));
+        }
+        self.len += payload.len();
+        self.parts.push_back(Part::Payload(Arc::clone(message)));
+    }
+
+    /// Bytes that wait.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing waits.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The waiting bytes when they lie in one piece, which is the common case.
+    #[must_use]
+    pub fn contiguous(&self) -> Option<&[u8]> {
+        self.parts.is_empty().then(|| self.tail.get(self.written..).unwrap_or(&[]))
+    }
+
+    /// Fills `slices` with the waiting bytes in order, as far as it has room.
+    pub fn slices<'o>(&'o self, slices: &mut Vec<IoSlice<'o>>, max: usize) {
+        let mut skip = self.written;
+        for part in self.parts.iter().map(Part::bytes).chain([self.tail.as_slice()]) {
+            let rest = part.get(skip..).unwrap_or(&[]);
+            skip = 0;
+            if slices.len() == max {
+                return;
+            }
+            if !rest.is_empty() {
+                slices.push(IoSlice::new(rest));
+            }
+        }
+    }
+
+    /// Forgets the first `count` waiting bytes, which the socket has taken. An output that becomes
+    /// empty gives its memory back through `spare`, which keeps one buffer for the next user.
+    pub fn advance(&mut self, count: usize, spare: &mut Vec<u8>) {
+        self.len = self.len.saturating_sub(count);
+        self.written += count;
+        while let Some(first) = self.parts.front() {
+            let size = first.bytes().len();
+            if self.written < size {
+                return;
+            }
+            self.written -= size;
+            self.parts.pop_front();
+        }
+        if self.len == 0 {
+            let mut tail = std::mem::take(&mut self.tail);
+            tail.clear();
+            if tail.capacity() > spare.capacity() {
+                *spare = tail;
+            }
+            self.written = 0;
+            self.parts = VecDeque::new();
+        } else if self.written > 64 * 1024 && self.written * 2 > self.tail.len() {
+            self.tail.drain(..self.written);
+            self.written = 0;
+        }
+    }
+
+    /// Takes `spare` as buffer if this output has none, so that a busy turn allocates nothing.
+    #[inline]
+    pub fn adopt(&mut self, spare: &mut Vec<u8>) {
+        if self.tail.capacity() == 0 && spare.capacity() > 0 {
+            self.tail = std::mem::take(spare);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core_model::Message;
+
+    fn all(output: &Output) -> Vec<u8> {
+        let mut slices = Vec::new();
+        output.slices(&mut slices, 64);
+        slices.iter().flat_map(|s| s.to_vec()).collect()
+    }
+
+    #[test]
+    fn small_payloads_are_copied_and_large_ones_referenced() {
+        let small = Message::new("t", b"abc").detach();
+        let large = Message::new("t", &[7; REFERENCE_BYTES_MIN]).detach();
+        let mut output = Output::default();
+        output.write(b"head");
+        output.write_payload(&small);
+        assert_eq!(output.contiguous(), Some(&b"headabc"[..]));
+        output.write_payload(&large);
+        output.write(b"tail");
+        assert!(output.contiguous().is_none());
+        assert_eq!(Arc::strong_count(&large), 2);
+        assert_eq!(output.len(), 7 + REFERENCE_BYTES_MIN + 4);
+        let expected = all(&output);
+        let mut got = Vec::new();
+        let mut spare = Vec::new();
+        while !output.is_empty() {
+            let step = 5.min(output.len());
+            got.extend_from_slice(&all(&output)[..step]);
+            output.advance(step, &mut spare);
+        }
+        assert_eq!(got, expected);
+        assert_eq!(Arc::strong_count(&large), 1);
+    }
+
+    #[test]
+    fn an_emptied_output_holds_no_memory_and_hands_on_its_buffer() {
+        let mut spare = Vec::new();
+        let mut output = Output::default();
+        output.write(b"abc");
+        output.advance(3, &mut spare);
+        assert_eq!(output.tail.capacity(), 0);
+        assert!(spare.capacity() >= 3);
+        let mut other = Output::default();
+        other.adopt(&mut spare);
+        assert!(other.tail.capacity() >= 3 && spare.capacity() == 0);
+    }
+}

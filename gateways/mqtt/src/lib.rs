@@ -1,0 +1,1 @@
+//! MQTT: the state machine between packets and core operations.

@@ -1,0 +1,1 @@
+//! Sockets: TCP listeners and streams.
