@@ -13,7 +13,7 @@ mod test;
 mod trace;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -97,4 +97,45 @@ fn display(command: &Command) -> String {
         shown.push_str(&argument.to_string_lossy());
     }
     shown
+}
+
+/// Runs a command that says little of use: its output is shown only if it fails, without addresses.
+fn quiet(command: &mut Command) -> Result<()> {
+    let shown = display(command);
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("cannot start `{shown}`"))?;
+    if !output.status.success() {
+        let said = [output.stdout, output.stderr].concat();
+        let said = without_addresses(&String::from_utf8_lossy(&said));
+        bail!("`{shown}` failed ({})\n{said}", output.status);
+    }
+    Ok(())
+}
+
+/// The text without the words that hold an address: where packages come from is the machine's matter.
+fn without_addresses(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for line in text.lines() {
+        let words: Vec<&str> = line
+            .split(' ')
+            .map(|word| {
+                let address = word.contains("://") || word.contains("host=");
+                if address { "<address>" } else { word }
+            })
+            .collect();
+        clean.push_str(&words.join(" "));
+        clean.push('\n');
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_left_out_of_what_installers_say() {
+        let said = "Looking in indexes: https://registry.example/simple\nERROR: no version";
+        assert_eq!(without_addresses(said), "Looking in indexes: <address>\nERROR: no version\n");
+    }
 }

@@ -52,7 +52,10 @@ impl Metadata {
             .output()
             .context("cannot start `cargo metadata`")?;
         if !output.status.success() {
-            bail!("`cargo metadata` failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+            bail!(
+                "`cargo metadata` failed: {}",
+                crate::without_addresses(&String::from_utf8_lossy(&output.stderr))
+            );
         }
         serde_json::from_slice(&output.stdout).context("cannot read what `cargo metadata` says")
     }
