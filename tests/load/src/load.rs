@@ -455,8 +455,9 @@ impl Load {
             concat!(
                 "{{\"scenario\":\"{}\",\"mode\":\"{}\",\"v\":{},\"qos\":{},\"size\":{},",
                 "\"pubs\":{},\"subs\":{},\"window\":{},\"rate\":{},\"tick_us\":{},",
-                "\"sent\":{},\"received\":{},\"seconds\":{:.3},\"sent_per_s\":{:.0},\"msgs_per_s\":{:.0},",
-                "\"lost\":{},\"gaps\":{},\"reordered\":{},\"stalls\":{},\"closed\":{},\"acked\":{},\"srv_cpu_s\":{:.2},",
+                "\"sent\":{},\"received\":{},\"seconds\":{:.3},\"sent_per_s\":{:.0},",
+                "\"msgs_per_s\":{:.0},\"lost\":{},\"gaps\":{},\"reordered\":{},",
+                "\"stalls\":{},\"closed\":{},\"acked\":{},\"srv_cpu_s\":{:.2},",
                 "\"srv_cpu_s_per_M\":{:.3},\"gen_cpu_s\":{:.2},\"other_cpu_s\":{:.2},",
                 "\"rss0_kib\":{},\"rss_sub_kib\":{},\"rss_kib\":{},\"setup_s\":{:.3},",
                 "\"setup_srv_cpu_s\":{:.2},\"latency\":{}}}"

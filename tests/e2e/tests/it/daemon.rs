@@ -1,0 +1,127 @@
+//! The command line and the life of the process: exit codes, signals, drain.
+
+use std::net::TcpListener;
+use std::process::{Command, Output};
+
+use crate::process::run;
+use crate::server::{Config, Server, executable};
+use crate::wire::*;
+
+/// Runs the program to its end.
+fn manifold(args: &[&str]) -> Output {
+    Command::new(executable()).args(args).output().expect("the program starts")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
+}
+
+#[test]
+fn version_and_help() {
+    let version = run(Command::new(executable()).arg("--version"));
+    assert!(version.starts_with("manifold "), "{version}");
+    let help = run(Command::new(executable()).arg("--help"));
+    for command in ["serve", "check"] {
+        assert!(help.contains(command), "{help}");
+    }
+}
+
+#[test]
+fn check_accepts_a_good_configuration() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = Config::default().write(folder.path());
+    let output = manifold(&["check", "--config", file.to_str().expect("UTF-8")]);
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+#[test]
+fn check_names_file_line_and_nearest_key() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("bad.toml");
+    std::fs::write(&file, "shards = 1\n\n[[listener]]\nname = \"mqtt\"\ngatway = \"mqtt\"\n")
+        .expect("the folder is ours");
+    for command in ["check", "serve"] {
+        let output = manifold(&[command, "--config", file.to_str().expect("UTF-8")]);
+        assert!(!output.status.success(), "{command} accepted a bad configuration");
+        let text = said(&output);
+        for part in ["bad.toml", ":5", "gatway", "gateway"] {
+            assert!(text.contains(part), "{command} does not mention {part:?}:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn serve_fails_when_the_port_is_taken() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("a bound socket").to_string();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = Config::default().text().replace("127.0.0.1:0", &address);
+    let file = folder.path().join("manifold.toml");
+    std::fs::write(&file, text).expect("the folder is ours");
+    let output = Command::new(executable())
+        .arg("serve")
+        .arg("--config")
+        .arg(&file)
+        .arg("--data-dir")
+        .arg(folder.path().join("data"))
+        .output()
+        .expect("the program starts");
+    assert!(!output.status.success());
+    assert!(said(&output).contains(&address), "{}", said(&output));
+    assert!(!folder.path().join("data/listeners.json").exists(), "listeners.json was written");
+}
+
+//= mqtt5:GW-MQTT-22
+#[test]
+fn signals_drain_and_end_with_success() {
+    for signal in ["TERM", "INT"] {
+        let mut server = Server::start_with(&Config::default());
+        let (mut new, _) = Peer::connect(server.address(), 5, "new");
+        let (mut old, _) = Peer::connect(server.address(), 4, "old");
+        new.send(&subscribe(1, &[0], "t", 1));
+        new.expect(SUBACK);
+        // What was acknowledged before the signal is delivered before the end.
+        old.send(&packet(0x32, &[&string("t")[..], &[0, 1], b"last"].concat()));
+        old.expect(PUBACK);
+        server.process().signal(signal);
+        let packets = new.rest();
+        let kinds: Vec<u8> = packets.iter().map(|(first, _)| first & 0xf0).collect();
+        assert_eq!(kinds, [PUBLISH, DISCONNECT], "{signal}");
+        assert_eq!(packets[1].1.first(), Some(&0x8b), "reason of the DISCONNECT");
+        assert_eq!(old.rest(), []);
+        let status = server.process().wait();
+        assert!(status.success(), "SIG{signal} ended it with {status}");
+        server.ended();
+    }
+}
+
+#[test]
+fn stops_although_clients_do_not_read() {
+    let mut server = Server::start_with(&Config::default());
+    let (mut hog, _) = Peer::connect(server.address(), 4, "hog");
+    hog.send(&subscribe(1, &[], "t", 0));
+    hog.expect(SUBACK);
+    let (mut flooder, _) = Peer::connect(server.address(), 4, "flooder");
+    for _ in 0..200 {
+        flooder.send(&publish0("t", &[], &[b'x'; 64 << 10]));
+    }
+    flooder.ping();
+    let status = server.stop();
+    assert!(status.success(), "it ended with {status}");
+}
+
+#[test]
+fn a_second_server_on_the_same_folder_is_refused() {
+    let server = Server::start_with(&Config::default());
+    let output = Command::new(executable())
+        .arg("serve")
+        .arg("--config")
+        .arg(server.data_dir().parent().expect("the folder").join("manifold.toml"))
+        .arg("--data-dir")
+        .arg(server.data_dir())
+        .output()
+        .expect("the program starts");
+    assert!(!output.status.success(), "{}", said(&output));
+    let (mut peer, _) = Peer::connect(server.address(), 5, "still");
+    peer.ping();
+}
