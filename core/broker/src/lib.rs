@@ -5,11 +5,25 @@
 //! and its outboxes. It has no thread, clock, socket or randomness of its own: time is an argument,
 //! randomness comes from the seed. The semantics are those of MQTT 5.0, which contain 3.1.1's.
 #![deny(missing_docs)]
-#![allow(dead_code)]
+
+mod connect;
+mod context;
+mod groups;
 mod hash;
+mod journal;
 mod mail;
+mod outgoing;
+mod publish;
+mod pulls;
+mod retained;
+mod routes;
+mod session;
 mod shard;
+mod slots;
 mod stats;
+mod subscribe;
+mod timers;
+mod work;
 
 pub use hash::HashKey;
 pub use mail::Mail;

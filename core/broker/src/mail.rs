@@ -1,21 +1,116 @@
-use core_model::{Event, Operation, SlotId};
+use std::sync::Arc;
 
-/// What one shard tells another, in order and without loss.
+use core_model::{Event, Operation, QoS, Reason, ShardId, SlotId, StoredMessage, Ticket};
+
+use crate::routes::SessionIndex;
+
+/// Whose answer a report belongs to: the publisher's shard, session and answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AckRef {
+    pub(crate) shard: ShardId,
+    pub(crate) session: SessionIndex,
+    pub(crate) generation: u32,
+    pub(crate) number: u32,
+}
+
+/// A member of a shared group, as its home shard and the member's shard name it to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberRef {
+    pub(crate) shard: ShardId,
+    pub(crate) session: SessionIndex,
+    pub(crate) generation: u32,
+}
+
+/// On which terms a member takes part.
+#[derive(Clone, Copy, Debug)]
+pub struct MemberTerms {
+    pub(crate) qos: QoS,
+    pub(crate) retain_as_published: bool,
+    pub(crate) identifier: u32,
+}
+
+/// Whether a member can be given messages now, and how many unsettled at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberState {
+    pub(crate) online: bool,
+    pub(crate) window: u16,
+}
+
+/// What one shard tells another, in order and without loss. Its inside is the broker's own affair.
 #[derive(Debug)]
-#[non_exhaustive]
-pub enum Mail {
+pub struct Mail(pub(crate) Letter);
+
+#[derive(Debug)]
+pub(crate) enum Letter {
     /// An operation of a slot whose link lives on the sending shard.
-    Operation {
-        /// The slot.
-        slot: SlotId,
-        /// The operation.
-        operation: Operation<'static>,
-    },
+    Operation { slot: SlotId, operation: Operation<'static> },
     /// An event for a slot of the receiving shard.
-    Event {
-        /// The slot.
-        slot: SlotId,
-        /// The event.
-        event: Event<'static>,
+    Event { slot: SlotId, event: Event<'static> },
+    /// A message that sessions of the receiving shard want; with `ack`, its publisher waits until
+    /// they have it durably.
+    Publish { message: Arc<StoredMessage>, ack: Option<AckRef> },
+    /// The sending shard's share of a message is safe.
+    Taken { ack: AckRef, reason: Reason },
+    /// The sending shard wants these filters; answered by `Interested`.
+    Interest { request: u32, filters: Vec<(Box<str>, bool)> },
+    /// The interest is installed. `writes`: how many retained messages the sending shard had sent
+    /// to each shard by then.
+    Interested { request: u32, writes: Box<[u64]> },
+    /// A filter's interest got or lost durable subscribers.
+    InterestChanged { filter: Box<str>, durable: bool },
+    /// The sending shard wants these filters no more.
+    NoInterest { filters: Vec<Box<str>> },
+    /// A retained message (or, with an empty payload, its removal) for the shard that keeps its
+    /// topic.
+    Retain { message: Arc<StoredMessage>, ack: Option<AckRef> },
+    /// Asks for retained messages, once `barrier` writes of each shard have arrived.
+    Pull { pull: u32, filter: Box<str>, cursor: Option<Box<str>>, barrier: Box<[u64]> },
+    /// Some of them.
+    Page { pull: u32, messages: Vec<Arc<StoredMessage>>, cursor: Option<Box<str>> },
+    /// A read of retained messages for a gateway.
+    Read { request: u32, filter: Box<str>, cursor: Option<Box<str>>, limit: u32 },
+    /// Its answer; `more`: there was more than the limit.
+    ReadPage { request: u32, messages: Vec<Arc<StoredMessage>>, more: bool },
+    /// A session joins a group of the receiving shard; answered by `GroupJoined`.
+    GroupJoin {
+        request: u32,
+        group: Box<str>,
+        filter: Box<str>,
+        member: MemberRef,
+        terms: MemberTerms,
+        state: MemberState,
     },
+    /// The group is known on all shards.
+    GroupJoined { request: u32 },
+    /// A session left a group.
+    GroupLeave { group: Box<str>, member: MemberRef },
+    /// A member's link came or went.
+    GroupMember { group: Box<str>, member: MemberRef, state: MemberState },
+    /// A group exists; answered by `GroupKnown`.
+    GroupOpen { group: Box<str>, filter: Box<str> },
+    /// The sending shard routes to the group from now on.
+    GroupKnown { group: Box<str> },
+    /// A group is no more.
+    GroupClose { group: Box<str>, filter: Box<str> },
+    /// A message for a group of the receiving shard.
+    GroupPublish { group: Arc<str>, message: Arc<StoredMessage>, ack: Option<AckRef> },
+    /// A message for a member on the receiving shard.
+    GroupDeliver {
+        group: Arc<str>,
+        member: MemberRef,
+        terms: MemberTerms,
+        message: Arc<StoredMessage>,
+        ack: Option<AckRef>,
+    },
+    /// A member settled one message of a group.
+    GroupSettled { group: Arc<str>, member: MemberRef },
+    /// Messages come back from a member that left or refused them.
+    GroupReturned { group: Arc<str>, messages: Vec<Arc<StoredMessage>> },
+}
+
+/// An operation's ticket with the slot that waits for its answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    pub(crate) slot: SlotId,
+    pub(crate) ticket: Ticket,
 }

@@ -63,6 +63,9 @@ pub struct Connect {
     pub receive_max: u16,
     /// Whether unsettled deliveries may be repeated on the same link after a time-out (MQTT 3.1.1).
     pub may_retransmit: bool,
+    /// Whether the client may hand a delivery back ([`Outcome::Requeued`]), so that core keeps it
+    /// until it is settled. MQTT clients cannot.
+    pub may_requeue: bool,
     /// Published when the link ends without a farewell.
     pub will: Option<Box<Will>>,
     /// Topic prefix of this client, `%c` and `%u` not yet replaced; empty for none.

@@ -1,13 +1,16 @@
 use std::sync::Arc;
 
-use core_model::{ClientKey, Expiry, StoredMessage, Subscription, Timestamp, Will};
+use core_model::{ClientKey, Expiry, OriginId, StoredMessage, Subscription, Timestamp, Will};
 
-/// One change of durable state.
+/// One change of durable state. A session is named by its keyed hash, which costs no allocation; the
+/// key itself is in [`Mutation::SessionOpened`].
 #[derive(Clone, Debug)]
 pub enum Mutation {
     /// A session exists; replaces what was there.
     SessionOpened {
         /// The session.
+        session: OriginId,
+        /// Its key.
         client: ClientKey,
         /// How long it outlives its link.
         expiry: Expiry,
@@ -15,7 +18,7 @@ pub enum Mutation {
     /// The session's link closed; from here its expiry counts.
     LinkClosed {
         /// The session.
-        client: ClientKey,
+        session: OriginId,
         /// When.
         at: Timestamp,
         /// Its expiry from now on.
@@ -24,12 +27,12 @@ pub enum Mutation {
     /// The session is over; all that belongs to it goes.
     SessionEnded {
         /// The session.
-        client: ClientKey,
+        session: OriginId,
     },
     /// A subscription was added or replaced.
     Subscribed {
         /// The session.
-        client: ClientKey,
+        session: OriginId,
         /// The subscription.
         subscription: Subscription,
         /// Its identifier.
@@ -38,21 +41,21 @@ pub enum Mutation {
     /// A subscription was removed.
     Unsubscribed {
         /// The session.
-        client: ClientKey,
+        session: OriginId,
         /// The filter as it was subscribed.
         filter: Box<str>,
     },
     /// The will was set or removed.
     Will {
         /// The session.
-        client: ClientKey,
+        session: OriginId,
         /// The will.
         will: Option<Box<Will>>,
     },
     /// A message waits for the session.
     Queued {
         /// The session.
-        client: ClientKey,
+        session: OriginId,
         /// Its place in the session's order.
         sequence: u64,
         /// The message; many sessions may refer to one.
@@ -61,7 +64,7 @@ pub enum Mutation {
     /// A waiting message got a handle and is about to be sent.
     HandleAllotted {
         /// The session.
-        client: ClientKey,
+        session: OriginId,
         /// The message's place in the session's order.
         sequence: u64,
         /// The handle.
@@ -70,28 +73,28 @@ pub enum Mutation {
     /// The client has received a QoS 2 message.
     Received {
         /// The session.
-        client: ClientKey,
+        session: OriginId,
         /// The delivery.
         handle: u16,
     },
     /// A waiting or sent message is done with.
     Settled {
         /// The session.
-        client: ClientKey,
+        session: OriginId,
         /// The message's place in the session's order.
         sequence: u64,
     },
     /// A QoS 2 message came from the client and must not be taken twice.
     IncomingId {
         /// The session.
-        client: ClientKey,
+        session: OriginId,
         /// The client's number of it.
         id: u16,
     },
     /// The client released a QoS 2 message; its number is free.
     IncomingReleased {
         /// The session.
-        client: ClientKey,
+        session: OriginId,
         /// The client's number of it.
         id: u16,
     },

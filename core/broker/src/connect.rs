@@ -1,0 +1,560 @@
+use core_model::{
+    Action, BrokerEvent, ClientKey, Connect, Connected, Credit, Disconnect, DisconnectCause, Event,
+    Exchange, Expiry, Filter, Identity, Reason, SlotId, Step, Timestamp, Verdict, Will,
+    check_topic_name,
+};
+use core_store::Mutation;
+
+use crate::context::Cx;
+use crate::mail::MemberState;
+use crate::outgoing::Habits;
+use crate::routes::SessionIndex;
+use crate::session::Session;
+use crate::shard::{Shard, Sink};
+use crate::slots::Bound;
+use crate::timers::Alarm;
+use crate::work::Work;
+
+/// An enhanced authentication between two of its rounds.
+pub(crate) struct PendingAuthentication {
+    exchange: Box<dyn Exchange>,
+    /// The connect that waits for it; `None` for a re-authentication.
+    connect: Option<Box<Connect>>,
+}
+
+impl Shard {
+    /// A client wants a session of this shard.
+    pub(crate) fn on_connect(
+        &mut self,
+        now: Timestamp,
+        slot: SlotId,
+        connect: Box<Connect>,
+        sink: &mut dyn Sink,
+    ) {
+        if connect.client_id.len() > self.limits.client_id_bytes_max {
+            return self.refuse(now, slot, &connect, Reason::CLIENT_ID_NOT_VALID, sink);
+        }
+        if connect.evidence.method.is_some() {
+            return self.begin_exchange(now, slot, connect, sink);
+        }
+        match self.judge(&connect) {
+            Ok(identity) => self.open(now, slot, connect, identity, None, sink),
+            //= mqtt5:3.1.4-2
+            Err(reason) => self.refuse(now, slot, &connect, reason, sink),
+        }
+    }
+
+    /// Asks the authenticator chain.
+    fn judge(&self, connect: &Connect) -> Result<Identity, Reason> {
+        let evidence = &connect.evidence;
+        for authenticator in &self.plugins.authenticators {
+            match authenticator.authenticate(&connect.client_id, evidence) {
+                Verdict::Accept(identity) => return Ok(identity),
+                Verdict::Refuse(reason) => return Err(reason),
+                Verdict::Unknown => {}
+            }
+        }
+        let no_credentials = evidence.user.is_none() && evidence.password.is_none();
+        if evidence.allow_anonymous && (no_credentials || self.plugins.authenticators.is_empty()) {
+            return Ok(Identity { user: evidence.user.clone() });
+        }
+        Err(if no_credentials { Reason::NOT_AUTHORIZED } else { Reason::BAD_CREDENTIALS })
+    }
+
+    fn begin_exchange(
+        &mut self,
+        now: Timestamp,
+        slot: SlotId,
+        connect: Box<Connect>,
+        sink: &mut dyn Sink,
+    ) {
+        let exchange = self.find_exchange(&connect);
+        let Some(exchange) = exchange else {
+            //= mqtt5:4.12.0-1
+            return self.refuse(now, slot, &connect, Reason::BAD_AUTHENTICATION_METHOD, sink);
+        };
+        let data = connect.evidence.data.clone().unwrap_or_default();
+        self.slots.bind(slot, Bound::Authenticating);
+        self.authenticating
+            .insert(slot, PendingAuthentication { exchange, connect: Some(connect) });
+        self.on_authenticate(now, slot, &data, sink);
+    }
+
+    fn find_exchange(&self, connect: &Connect) -> Option<Box<dyn Exchange>> {
+        let method = connect.evidence.method.as_deref()?;
+        self.plugins
+            .authenticators
+            .iter()
+            .find_map(|a| a.begin(method, &connect.client_id, &connect.evidence))
+    }
+
+    /// The client's data for a running exchange.
+    pub(crate) fn on_authenticate(
+        &mut self,
+        now: Timestamp,
+        slot: SlotId,
+        data: &[u8],
+        sink: &mut dyn Sink,
+    ) {
+        let Some(pending) = self.authenticating.get_mut(&slot) else { return };
+        let step = pending.exchange.step(data);
+        let (_, mut cx) = self.split(now, sink);
+        match step {
+            //= mqtt5:4.12.0-2
+            Step::Continue(data) => cx.event(slot, Event::Challenge { data }),
+            Step::Accept(identity, data) => {
+                let pending = self.authenticating.remove(&slot);
+                match pending.and_then(|pending| pending.connect) {
+                    Some(connect) => {
+                        self.slots.unbind(slot);
+                        self.open(now, slot, connect, identity, data, sink);
+                    }
+                    None => {
+                        let (_, mut cx) = self.split(now, sink);
+                        cx.event(slot, Event::Authenticated { data });
+                    }
+                }
+            }
+            Step::Refuse(reason) => {
+                let pending = self.authenticating.remove(&slot);
+                match pending.and_then(|pending| pending.connect) {
+                    //= mqtt5:4.12.0-4
+                    Some(connect) => {
+                        self.slots.unbind(slot);
+                        self.refuse(now, slot, &connect, reason, sink);
+                    }
+                    //= mqtt5:4.12.1-2
+                    None => {
+                        let (_, mut cx) = self.split(now, sink);
+                        cx.event(slot, Event::Refused { reason, server_reference: None });
+                    }
+                }
+            }
+        }
+    }
+
+    /// A connected client authenticates again.
+    pub(crate) fn on_reauthenticate(
+        &mut self,
+        now: Timestamp,
+        index: SessionIndex,
+        slot: SlotId,
+        method: &str,
+        data: &[u8],
+        sink: &mut dyn Sink,
+    ) {
+        if !self.authenticating.contains_key(&slot) {
+            let Some(session) = self.sessions.get(index.0 as usize) else { return };
+            let evidence = core_model::Evidence {
+                user: session.identity.user.clone(),
+                method: Some(method.into()),
+                ..core_model::Evidence::default()
+            };
+            let exchange = self
+                .plugins
+                .authenticators
+                .iter()
+                .find_map(|a| a.begin(method, &session.key.client_id, &evidence));
+            let Some(exchange) = exchange else {
+                let (_, mut cx) = self.split(now, sink);
+                let reason = Reason::BAD_AUTHENTICATION_METHOD;
+                return cx.event(slot, Event::Refused { reason, server_reference: None });
+            };
+            self.authenticating.insert(slot, PendingAuthentication { exchange, connect: None });
+        }
+        self.on_authenticate(now, slot, data, sink);
+    }
+
+    fn refuse(
+        &mut self,
+        now: Timestamp,
+        slot: SlotId,
+        connect: &Connect,
+        reason: Reason,
+        sink: &mut dyn Sink,
+    ) {
+        self.counters.connects_refused += 1;
+        for observer in &self.plugins.observers {
+            observer.on_event(&BrokerEvent::Refused { client_id: &connect.client_id, reason });
+        }
+        let (_, mut cx) = self.split(now, sink);
+        cx.event(slot, Event::Refused { reason, server_reference: None });
+    }
+
+    /// The client is believed: opens or resumes its session.
+    fn open(
+        &mut self,
+        now: Timestamp,
+        slot: SlotId,
+        connect: Box<Connect>,
+        identity: Identity,
+        authentication_data: Option<Vec<u8>>,
+        sink: &mut dyn Sink,
+    ) {
+        let assigned = connect.client_id.is_empty();
+        let key = connect.key().unwrap_or_else(|| self.assign_key(&connect));
+        let mountpoint: Box<str> = connect
+            .mountpoint
+            .replace("%c", &key.client_id)
+            .replace("%u", identity.user.as_deref().unwrap_or(""))
+            .into();
+        if let Err(reason) = self.admit_client(&connect, &key, &identity, &mountpoint) {
+            return self.refuse(now, slot, &connect, reason, sink);
+        }
+        //= mqtt5:3.1.4-3
+        //= mqtt311:3.1.4-2
+        let existing = self.by_key.get(&key).copied();
+        if let Some(index) = existing {
+            self.kick_slot(now, index, Reason::SESSION_TAKEN_OVER, sink);
+            let cause = DisconnectCause::Lost(Reason::SESSION_TAKEN_OVER);
+            self.take_over(now, index, cause, connect.clean_start, sink);
+        }
+        // Taking over may have ended it (its expiry was 0).
+        let existing = self.by_key.get(&key).copied();
+        let session_present = existing.is_some();
+        let index = existing.unwrap_or_else(|| self.create(key));
+        let habits = Habits {
+            receive_max: connect.receive_max,
+            may_retransmit: connect.may_retransmit,
+            may_requeue: connect.may_requeue,
+        };
+        self.enter_session(index, slot, *connect, identity, mountpoint);
+        let Some(session) = self.sessions.get(index.0 as usize) else { return };
+        for observer in &self.plugins.observers {
+            observer.on_event(&BrokerEvent::Connected { client: &session.key, session_present });
+        }
+        let connected = Connected {
+            session_present,
+            //= mqtt5:3.1.3-7
+            //= mqtt5:3.2.2-16
+            assigned_client_id: assigned.then(|| session.key.client_id.clone()),
+            expiry: session.expiry,
+            authentication_data,
+        };
+        self.with_session(now, sink, index, |session, cx| {
+            cx.event(slot, Event::Connected(Box::new(connected)));
+            let (to, outgoing) = session.sending();
+            outgoing.resume(cx, to, habits);
+        });
+        self.settle_notes(now, sink);
+        self.tell_groups(now, index, sink);
+        self.resume_pulls(index);
+        self.set_retransmit_alarm(now, index, habits);
+    }
+
+    fn admit_client(
+        &self,
+        connect: &Connect,
+        key: &ClientKey,
+        identity: &Identity,
+        mountpoint: &str,
+    ) -> Result<(), Reason> {
+        if !mountpoint.is_empty() && check_topic_name(mountpoint).is_err() {
+            return Err(Reason::CLIENT_ID_NOT_VALID);
+        }
+        let full = self.sessions.len() >= self.limits.sessions_max;
+        if full && !self.by_key.contains_key(key) {
+            return Err(Reason::QUOTA_EXCEEDED);
+        }
+        let (Some(will), Some(authorizer)) = (&connect.will, &self.plugins.authorizer) else {
+            return Ok(());
+        };
+        let action = Action::Publish { qos: will.message.qos(), retain: will.message.retain() };
+        let topic = format!("{mountpoint}{}", will.message.topic());
+        if authorizer.authorize(key, identity, action, &topic) {
+            Ok(())
+        } else {
+            Err(Reason::NOT_AUTHORIZED)
+        }
+    }
+
+    //= mqtt5:3.1.3-6
+    //= mqtt311:3.1.3-6
+    fn assign_key(&mut self, connect: &Connect) -> ClientKey {
+        loop {
+            // Chosen to be at home here, so that the link need not move.
+            let client_id = format!("auto-{:016x}", self.random.next()).into();
+            let key = ClientKey { gateway: connect.gateway, client_id };
+            if self.home_of(&key) == self.id && !self.by_key.contains_key(&key) {
+                return key;
+            }
+        }
+    }
+
+    //= mqtt5:3.1.2-6
+    //= mqtt311:3.1.2-4
+    fn create(&mut self, key: ClientKey) -> SessionIndex {
+        let entry = self.sessions.vacant_entry();
+        let index = SessionIndex(entry.key() as u32);
+        let generation = self.next_generation;
+        self.next_generation = self.next_generation.wrapping_add(1);
+        entry.insert(Session::new(key.clone(), self.key.origin(&key), index, generation));
+        self.by_key.insert(key, index);
+        index
+    }
+
+    fn enter_session(
+        &mut self,
+        index: SessionIndex,
+        slot: SlotId,
+        connect: Connect,
+        identity: Identity,
+        mountpoint: Box<str>,
+    ) {
+        let expiry = capped(connect.expiry, self.limits.session_expiry_max_s);
+        self.slots.bind(slot, Bound::Session(index));
+        self.counters.clients_connected += 1;
+        self.counters.clients_maximum =
+            self.counters.clients_maximum.max(self.counters.clients_connected);
+        let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
+        let was_durable = session.is_durable();
+        session.slot = Some(slot);
+        session.expiry = expiry;
+        session.ends_at = None;
+        session.identity = identity;
+        session.mountpoint = mountpoint;
+        //= mqtt5:3.1.2-7
+        //= mqtt311:3.1.2-8
+        session.will = connect.will;
+        //= mqtt5:3.1.3-9
+        session.will_at = None;
+        if session.is_durable() {
+            let (origin, client) = (session.origin, session.key.clone());
+            self.journal.push(Mutation::SessionOpened { session: origin, client, expiry });
+            let will = session.will.clone();
+            self.journal.push(Mutation::Will { session: origin, will });
+        }
+        if session.is_durable() != was_durable && !session.subscriptions.is_empty() {
+            self.refresh_durability(index);
+        }
+    }
+
+    fn set_retransmit_alarm(&mut self, now: Timestamp, index: SessionIndex, habits: Habits) {
+        if !habits.may_retransmit || self.limits.retransmit_after_s == 0 {
+            return;
+        }
+        if let Some(session) = self.sessions.get(index.0 as usize) {
+            let at = now.plus_seconds(self.limits.retransmit_after_s);
+            self.timers.set(at, index, session.generation, Alarm::Retransmit);
+        }
+    }
+
+    /// Tells the client of a session that its link has lost it.
+    pub(crate) fn kick_slot(
+        &mut self,
+        now: Timestamp,
+        index: SessionIndex,
+        reason: Reason,
+        sink: &mut dyn Sink,
+    ) {
+        self.with_session(now, sink, index, |session, cx: &mut Cx<'_>| {
+            if let Some(slot) = session.slot {
+                cx.event(slot, Event::Kicked { reason, server_reference: None });
+            }
+        });
+    }
+
+    /// A new link takes the session: ends the old one's hold, and the session itself on a clean
+    /// start.
+    fn take_over(
+        &mut self,
+        now: Timestamp,
+        index: SessionIndex,
+        cause: DisconnectCause,
+        clean_start: bool,
+        sink: &mut dyn Sink,
+    ) {
+        self.close_link(now, index, cause, None, sink);
+        //= mqtt5:3.1.2-4
+        //= mqtt311:3.1.2-6
+        let alive = self.sessions.get(index.0 as usize).is_some_and(|s| !s.is_ending());
+        if clean_start && alive {
+            self.end_session(now, index, sink);
+        }
+    }
+
+    /// The link of a slot ends.
+    pub(crate) fn on_disconnect(
+        &mut self,
+        now: Timestamp,
+        index: SessionIndex,
+        slot: SlotId,
+        disconnect: Disconnect,
+        sink: &mut dyn Sink,
+    ) {
+        if self.sessions.get(index.0 as usize).is_some_and(|s| s.slot == Some(slot)) {
+            self.close_link(now, index, disconnect.cause, disconnect.expiry, sink);
+        }
+    }
+
+    /// Ends a link's hold on its session: the will by its rules, then the session's end now, later,
+    /// or never.
+    pub(crate) fn close_link(
+        &mut self,
+        now: Timestamp,
+        index: SessionIndex,
+        cause: DisconnectCause,
+        expiry: Option<Expiry>,
+        sink: &mut dyn Sink,
+    ) {
+        let cap = self.limits.session_expiry_max_s;
+        let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
+        let Some(slot) = session.slot.take() else { return };
+        self.slots.unbind(slot);
+        self.authenticating.remove(&slot);
+        self.counters.clients_connected -= 1;
+        session.outgoing.suspend();
+        session.drop_acks();
+        if let Some(expiry) = expiry {
+            session.expiry = capped(expiry, cap);
+        }
+        //= mqtt5:3.14.4-3
+        //= mqtt5:3.1.2-10
+        //= mqtt311:3.14.4-3
+        //= mqtt311:3.1.2-10
+        if cause == DisconnectCause::Farewell {
+            session.will = None;
+        }
+        session.ends_at = session.expiry.deadline(now);
+        //= mqtt5:3.1.2-8
+        session.will_at = session.will.as_ref().map(|will| now.plus_seconds(will.delay_s));
+        if session.is_durable() {
+            let (origin, expiry) = (session.origin, session.expiry);
+            self.journal.push(Mutation::LinkClosed { session: origin, at: now, expiry });
+            if session.will.is_none() {
+                self.journal.push(Mutation::Will { session: origin, will: None });
+            }
+        }
+        let reason = match cause {
+            DisconnectCause::Farewell => Reason::SUCCESS,
+            DisconnectCause::FarewellWithWill => Reason::DISCONNECT_WITH_WILL,
+            DisconnectCause::Lost(reason) => reason,
+        };
+        for observer in &self.plugins.observers {
+            let (client, expiry) = (&session.key, session.expiry);
+            observer.on_event(&BrokerEvent::Disconnected { client, reason, expiry });
+        }
+        self.tell_groups(now, index, sink);
+        self.on_offline_alarm(now, index, sink);
+    }
+
+    /// Does what is due for a session without a link, and sets the alarm for what is not.
+    pub(crate) fn on_offline_alarm(
+        &mut self,
+        now: Timestamp,
+        index: SessionIndex,
+        sink: &mut dyn Sink,
+    ) {
+        let Some(session) = self.sessions.get(index.0 as usize) else { return };
+        if session.slot.is_some() || session.is_ending() {
+            return;
+        }
+        //= mqtt5:4.1.0-2
+        if session.ends_at.is_some_and(|at| at <= now) {
+            self.counters.sessions_expired += u64::from(session.is_durable());
+            return self.end_session(now, index, sink);
+        }
+        if session.will_at.is_some_and(|at| at <= now) {
+            self.publish_will(now, index, sink);
+        }
+        let Some(session) = self.sessions.get(index.0 as usize) else { return };
+        let next = session.ends_at.into_iter().chain(session.will_at).min();
+        if let Some(at) = next {
+            self.timers.set(at, index, session.generation, Alarm::Offline);
+        }
+    }
+
+    fn publish_will(&mut self, now: Timestamp, index: SessionIndex, sink: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
+        session.will_at = None;
+        let Some(will) = session.will.take() else { return };
+        if session.is_durable() {
+            self.journal.push(Mutation::Will { session: session.origin, will: None });
+        }
+        let topic = format!("{}{}", session.mountpoint, will.message.topic());
+        //= mqtt5:3.1.2-14
+        //= mqtt5:3.1.2-15
+        //= mqtt5:3.1.3-10
+        //= mqtt311:3.1.2-16
+        //= mqtt311:3.1.2-17
+        let mut message = will.message.view();
+        message.topic = &topic;
+        message.origin = session.origin;
+        message.expires_at = will.expiry_s.map(|seconds| now.plus_seconds(seconds));
+        self.dispatch(now, &message, None, sink);
+        self.settle_notes(now, sink);
+    }
+
+    /// The session is over: its will if it has one, then all that belongs to it, the many
+    /// subscriptions of a large one in portions.
+    pub(crate) fn end_session(&mut self, now: Timestamp, index: SessionIndex, sink: &mut dyn Sink) {
+        let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
+        if session.is_durable() {
+            self.journal.push(Mutation::SessionEnded { session: session.origin });
+        }
+        session.ends_at = None;
+        self.by_key.remove(&session.key);
+        self.publish_will(now, index, sink);
+        let mut returned = Vec::new();
+        let filters = self.with_session(now, sink, index, |session, cx| {
+            session.set_ending();
+            session.outgoing.end(cx, &mut returned);
+            session.shared = 0;
+            std::mem::take(&mut session.subscriptions)
+                .into_values()
+                .map(|subscribed| subscribed.filter)
+                .collect::<Vec<Filter>>()
+        });
+        if let Some(session) = self.sessions.get(index.0 as usize) {
+            for observer in &self.plugins.observers {
+                observer.on_event(&BrokerEvent::SessionEnded { client: &session.key });
+            }
+        }
+        self.drop_pulls(index);
+        let mut filters = filters.unwrap_or_default();
+        let budget = self.limits.work_per_turn_max.max(1);
+        self.remove_filters(now, index, &mut filters, budget, sink);
+        if filters.is_empty() {
+            self.sessions.try_remove(index.0 as usize);
+        } else {
+            self.work.push_back(Work::EndSession { index, filters });
+        }
+        self.return_to_groups(now, returned, sink);
+    }
+
+    pub(crate) fn on_update_will(&mut self, index: SessionIndex, will: Option<Box<Will>>) {
+        let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
+        if session.is_durable() {
+            let will = will.clone();
+            self.journal.push(Mutation::Will { session: session.origin, will });
+        }
+        session.will = will;
+    }
+
+    pub(crate) fn on_demand(
+        &mut self,
+        now: Timestamp,
+        index: SessionIndex,
+        credit: Credit,
+        sink: &mut dyn Sink,
+    ) {
+        self.with_session(now, sink, index, |session, cx| {
+            let (to, outgoing) = session.sending();
+            outgoing.set_open(cx, to, credit == Credit::Open);
+        });
+        self.after_settle(now, index, sink);
+        self.tell_groups(now, index, sink);
+    }
+
+    /// What a shared group's home must know of a member.
+    pub(crate) fn member_state(session: &Session) -> MemberState {
+        MemberState {
+            online: session.slot.is_some() && session.outgoing.is_open(),
+            window: session.outgoing.window(),
+        }
+    }
+}
+
+fn capped(expiry: Expiry, max_s: u32) -> Expiry {
+    Expiry::from_seconds(expiry.as_seconds().min(max_s))
+}

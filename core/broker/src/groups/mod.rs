@@ -1,0 +1,550 @@
+//! Shared subscriptions. A group (share name and filter) has one home shard, which picks a member
+//! for each message and holds what nobody can take yet. All other shards only know that the group
+//! exists.
+
+mod pick;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use core_model::{Filter, QoS, ShardId, StoredMessage, Timestamp};
+use core_store::Mutation;
+use hashbrown::HashMap;
+
+use crate::mail::{AckRef, Letter, MemberRef, MemberTerms};
+use crate::outgoing::{Arriving, Offered, Returned, Terms};
+use crate::publish::Dispatched;
+use crate::routes::{GroupTarget, SessionIndex};
+use crate::session::Subscribed;
+use crate::shard::{Shard, Sink};
+use pick::{Group, Member, Question};
+
+/// The groups at home on this shard.
+#[derive(Default)]
+pub(crate) struct Groups {
+    by_name: HashMap<Arc<str>, Group, foldhash::fast::FixedState>,
+}
+
+impl Shard {
+    fn group_home(&self, group: &str) -> ShardId {
+        self.key.group_shard(group, self.shards)
+    }
+
+    fn own_member(&self, index: SessionIndex) -> Option<MemberRef> {
+        let session = self.sessions.get(index.0 as usize)?;
+        Some(MemberRef { shard: self.id, session: index, generation: session.generation })
+    }
+
+    /// A session of this shard joins a group, wherever it is at home.
+    //= mqtt5:4.8.2-1
+    pub(crate) fn join_group(
+        &mut self,
+        now: Timestamp,
+        index: SessionIndex,
+        request: u32,
+        subscribed: &Subscribed,
+        sink: &mut dyn Sink,
+    ) {
+        let Some(member) = self.own_member(index) else { return };
+        let Some(session) = self.sessions.get(index.0 as usize) else { return };
+        let state = Self::member_state(session);
+        let terms = MemberTerms {
+            qos: subscribed.qos,
+            retain_as_published: subscribed.retain_as_published,
+            identifier: subscribed.identifier,
+        };
+        let letter = Letter::GroupJoin {
+            request,
+            group: subscribed.filter.as_str().into(),
+            filter: subscribed.filter.topic_filter().into(),
+            member,
+            terms,
+            state,
+        };
+        self.mail_group_home(now, subscribed.filter.as_str(), letter, sink);
+    }
+
+    pub(crate) fn leave_group(
+        &mut self,
+        now: Timestamp,
+        index: SessionIndex,
+        filter: &Filter,
+        sink: &mut dyn Sink,
+    ) {
+        let Some(member) = self.own_member(index) else { return };
+        let letter = Letter::GroupLeave { group: filter.as_str().into(), member };
+        self.mail_group_home(now, filter.as_str(), letter, sink);
+    }
+
+    /// Tells the homes of a session's groups whether it can be given messages.
+    pub(crate) fn tell_groups(&mut self, now: Timestamp, index: SessionIndex, sink: &mut dyn Sink) {
+        let Some(session) = self.sessions.get(index.0 as usize) else { return };
+        if session.shared == 0 {
+            return;
+        }
+        let state = Self::member_state(session);
+        let groups: Vec<Box<str>> = session
+            .subscriptions
+            .values()
+            .filter(|subscribed| subscribed.filter.share_name().is_some())
+            .map(|subscribed| subscribed.filter.as_str().into())
+            .collect();
+        let Some(member) = self.own_member(index) else { return };
+        for group in groups {
+            let letter = Letter::GroupMember { group: group.clone(), member, state };
+            self.mail_group_home(now, &group, letter, sink);
+        }
+    }
+
+    /// Messages that an ended session had from groups go back to them.
+    pub(crate) fn return_to_groups(
+        &mut self,
+        now: Timestamp,
+        returned: Vec<Returned>,
+        sink: &mut dyn Sink,
+    ) {
+        for Returned { group, message } in returned {
+            let letter =
+                Letter::GroupReturned { group: Arc::clone(&group), messages: vec![message] };
+            self.mail_group_home(now, &group, letter, sink);
+        }
+    }
+
+    /// Does what sessions left to do.
+    pub(crate) fn settle_notes(&mut self, now: Timestamp, sink: &mut dyn Sink) {
+        use crate::context::Note;
+        while !self.notes.is_empty() {
+            for note in std::mem::take(&mut self.notes) {
+                let (group, session, generation, returned) = match note {
+                    Note::GroupSettled { group, session, generation } => {
+                        (group, session, generation, None)
+                    }
+                    Note::GroupReturned { returned, session, generation } => {
+                        (returned.group, session, generation, Some(returned.message))
+                    }
+                };
+                let member = MemberRef { shard: self.id, session, generation };
+                let letter = Letter::GroupSettled { group: Arc::clone(&group), member };
+                self.mail_group_home(now, &group, letter, sink);
+                if let Some(message) = returned {
+                    let letter = Letter::GroupReturned {
+                        group: Arc::clone(&group),
+                        messages: vec![message],
+                    };
+                    self.mail_group_home(now, &group, letter, sink);
+                }
+            }
+        }
+    }
+
+    fn mail_group_home(
+        &mut self,
+        now: Timestamp,
+        group: &str,
+        letter: Letter,
+        sink: &mut dyn Sink,
+    ) {
+        let home = self.group_home(group);
+        if home == self.id {
+            self.receive_group(now, self.id, letter, sink);
+        } else {
+            self.out.send(home, letter);
+        }
+    }
+
+    /// Mail that concerns groups.
+    pub(crate) fn receive_group(
+        &mut self,
+        now: Timestamp,
+        from: ShardId,
+        letter: Letter,
+        sink: &mut dyn Sink,
+    ) {
+        match letter {
+            Letter::GroupJoin { request, group, filter, member, terms, state } => {
+                let member = Member { who: member, terms, state, outstanding: 0 };
+                self.on_group_join(now, from, request, &group, &filter, member, sink);
+            }
+            Letter::GroupJoined { request } => self.on_joined(now, request, sink),
+            Letter::GroupLeave { group, member } => self.on_group_leave(&group, member),
+            Letter::GroupMember { group, member, state } => {
+                if let Some(group) = self.groups.by_name.get_mut(&*group)
+                    && let Some(member) = group.member(member)
+                {
+                    member.state = state;
+                }
+                self.drain_held(now, &group, sink);
+            }
+            Letter::GroupOpen { group, filter } => {
+                self.routes.set_group(&filter, &Arc::from(&*group), from);
+                self.out.send(from, Letter::GroupKnown { group });
+            }
+            Letter::GroupKnown { group } => self.on_group_known(now, &group, sink),
+            Letter::GroupClose { group, filter } => self.routes.clear_group(&filter, &group),
+            Letter::GroupPublish { group, message, ack } => {
+                self.on_group_publish(now, from, &group, &message, ack, sink);
+            }
+            Letter::GroupDeliver { group, member, terms, message, ack } => {
+                self.on_group_deliver(now, from, &group, member, terms, &message, ack, sink);
+            }
+            Letter::GroupSettled { group, member } => {
+                if let Some(group) = self.groups.by_name.get_mut(&*group)
+                    && let Some(member) = group.member(member)
+                {
+                    member.outstanding = member.outstanding.saturating_sub(1);
+                }
+                self.drain_held(now, &group, sink);
+            }
+            Letter::GroupReturned { group, messages } => {
+                self.on_group_returned(now, &group, messages, sink);
+            }
+            other => unreachable!("{other:?} is no mail about groups"),
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn on_group_join(
+        &mut self,
+        now: Timestamp,
+        from: ShardId,
+        request: u32,
+        name: &str,
+        filter: &str,
+        member: Member,
+        sink: &mut dyn Sink,
+    ) {
+        if !self.groups.by_name.contains_key(name) {
+            self.open_group(name, filter);
+        }
+        let Some(group) = self.groups.by_name.get_mut(name) else { return };
+        match group.member(member.who) {
+            // The same session again: its terms change, it does not count twice.
+            Some(known) => {
+                known.terms = member.terms;
+                known.state = member.state;
+            }
+            None => group.members.push(member),
+        }
+        group.joining.push((from, request));
+        self.answer_joins(now, name, sink);
+        self.drain_held(now, name, sink);
+    }
+
+    fn open_group(&mut self, name: &str, filter: &str) {
+        let strategy = Filter::parse(name)
+            .ok()
+            .and_then(|parsed| {
+                let share = parsed.share_name()?;
+                let by_name = &self.limits.share_strategy_by_name;
+                by_name.iter().find(|(name, _)| **name == *share).map(|(_, s)| *s)
+            })
+            .unwrap_or(self.limits.share_strategy);
+        let key: Arc<str> = name.into();
+        self.routes.set_group(filter, &key, self.id);
+        self.out.broadcast(|| Letter::GroupOpen { group: name.into(), filter: filter.into() });
+        self.groups.by_name.insert(
+            key,
+            Group {
+                filter: filter.into(),
+                strategy,
+                members: Vec::new(),
+                next: 0,
+                sticky: None,
+                held: VecDeque::new(),
+                unknown_to: self.shards - 1,
+                joining: Vec::new(),
+            },
+        );
+    }
+
+    fn on_group_known(&mut self, now: Timestamp, name: &str, sink: &mut dyn Sink) {
+        if let Some(group) = self.groups.by_name.get_mut(name) {
+            group.unknown_to = group.unknown_to.saturating_sub(1);
+        }
+        self.answer_joins(now, name, sink);
+    }
+
+    fn answer_joins(&mut self, now: Timestamp, name: &str, sink: &mut dyn Sink) {
+        let Some(group) = self.groups.by_name.get_mut(name) else { return };
+        if group.unknown_to > 0 {
+            return;
+        }
+        for (shard, request) in std::mem::take(&mut group.joining) {
+            if shard == self.id {
+                self.on_joined(now, request, sink);
+            } else {
+                self.out.send(shard, Letter::GroupJoined { request });
+            }
+        }
+        self.close_if_empty(name);
+    }
+
+    fn on_group_leave(&mut self, name: &str, who: MemberRef) {
+        let Some(group) = self.groups.by_name.get_mut(name) else { return };
+        group.members.retain(|member| member.who != who);
+        self.close_if_empty(name);
+    }
+
+    fn close_if_empty(&mut self, name: &str) {
+        let Some(group) = self.groups.by_name.get_mut(name) else { return };
+        if group.members.is_empty() && group.joining.is_empty() {
+            let filter = std::mem::take(&mut group.filter);
+            self.counters.dropped_discarded += group.held.len() as u64;
+            self.groups.by_name.remove(name);
+            self.routes.clear_group(&filter, name);
+            self.out
+                .broadcast(|| Letter::GroupClose { group: name.into(), filter: filter.clone() });
+        }
+    }
+
+    /// A message of a client of this shard for one of the groups that match it.
+    pub(crate) fn dispatch_group(
+        &mut self,
+        now: Timestamp,
+        target: &GroupTarget,
+        arriving: &mut Arriving<'_>,
+        ack: Option<AckRef>,
+        dispatched: &mut Dispatched,
+        sink: &mut dyn Sink,
+    ) {
+        dispatched.matched = true;
+        if target.home == self.id {
+            return self.group_publish(now, &target.key, arriving, self.id, ack, dispatched, sink);
+        }
+        dispatched.waits += u16::from(ack.is_some());
+        let (group, message) = (Arc::clone(&target.key), Arc::clone(arriving.stored()));
+        self.out.send(target.home, Letter::GroupPublish { group, message, ack });
+    }
+
+    fn on_group_publish(
+        &mut self,
+        now: Timestamp,
+        from: ShardId,
+        name: &str,
+        message: &Arc<StoredMessage>,
+        ack: Option<AckRef>,
+        sink: &mut dyn Sink,
+    ) {
+        let view = message.view();
+        let mut arriving = Arriving::new(&view, Some(Arc::clone(message)));
+        let mut dispatched = Dispatched::default();
+        self.group_publish(now, name, &mut arriving, from, ack, &mut dispatched, sink);
+        // Where a member on a third shard takes it, that shard reports.
+        if let (Some(ack), 0) = (ack, dispatched.waits) {
+            self.report(ack.shard, ack, &dispatched);
+        }
+    }
+
+    /// Gives a message to a member of a group of this shard, or holds it.
+    #[allow(clippy::too_many_arguments)]
+    fn group_publish(
+        &mut self,
+        now: Timestamp,
+        name: &str,
+        arriving: &mut Arriving<'_>,
+        publisher: ShardId,
+        ack: Option<AckRef>,
+        dispatched: &mut Dispatched,
+        sink: &mut dyn Sink,
+    ) {
+        let Some((key, group)) = self.groups.by_name.get_key_value_mut(name) else { return };
+        let key = Arc::clone(key);
+        let qos = arriving.view.qos;
+        // Messages that wait go first, or the group would get them out of order.
+        let waiting = qos != QoS::AtMostOnce && !group.held.is_empty();
+        let question = Question {
+            topic: arriving.view.topic,
+            origin: arriving.view.origin,
+            shard: publisher,
+            needs_credit: qos != QoS::AtMostOnce,
+        };
+        let place = if waiting { None } else { group.pick(&question, &mut self.random) };
+        match place.and_then(|place| group.members.get_mut(place)) {
+            Some(member) => {
+                let (who, terms) = (member.who, member.terms);
+                member.outstanding += u16::from(qos.min(terms.qos) != QoS::AtMostOnce);
+                self.give(now, &key, who, terms, arriving, ack, dispatched, sink);
+            }
+            None => self.hold(&key, arriving, dispatched),
+        }
+    }
+
+    /// Hands a message to a member that was picked for it.
+    #[allow(clippy::too_many_arguments)]
+    fn give(
+        &mut self,
+        now: Timestamp,
+        group: &Arc<str>,
+        who: MemberRef,
+        terms: MemberTerms,
+        arriving: &mut Arriving<'_>,
+        ack: Option<AckRef>,
+        dispatched: &mut Dispatched,
+        sink: &mut dyn Sink,
+    ) {
+        if who.shard != self.id {
+            dispatched.waits += u16::from(ack.is_some());
+            let (group, message) = (Arc::clone(group), Arc::clone(arriving.stored()));
+            let letter = Letter::GroupDeliver { group, member: who, terms, message, ack };
+            return self.out.send(who.shard, letter);
+        }
+        let offered = self.offer_member(now, group, who, terms, arriving, sink);
+        dispatched.add(offered.unwrap_or(Offered::Dropped));
+        if offered.is_none_or(|offered| !matches!(offered, Offered::Taken { .. })) {
+            self.uncount(group, who);
+        }
+    }
+
+    fn uncount(&mut self, group: &Arc<str>, who: MemberRef) {
+        if let Some(group) = self.groups.by_name.get_mut(group)
+            && let Some(member) = group.member(who)
+        {
+            member.outstanding = member.outstanding.saturating_sub(1);
+        }
+    }
+
+    /// Offers a group's message to a session of this shard; `None` when it is gone.
+    fn offer_member(
+        &mut self,
+        now: Timestamp,
+        group: &Arc<str>,
+        who: MemberRef,
+        terms: MemberTerms,
+        arriving: &mut Arriving<'_>,
+        sink: &mut dyn Sink,
+    ) -> Option<Offered> {
+        let identifiers = [terms.identifier];
+        let view = arriving.view;
+        let (published, retain) = (view.qos, view.retain);
+        self.with_session(now, sink, who.session, |session, cx| {
+            if session.generation != who.generation || session.is_ending() {
+                return None;
+            }
+            let terms = Terms {
+                //= mqtt5:4.8.2-3
+                qos: published.min(terms.qos),
+                retain: retain && terms.retain_as_published,
+                identifiers: if terms.identifier == 0 { &[] } else { &identifiers },
+                group: Some(group),
+            };
+            let (to, outgoing) = session.sending();
+            Some(outgoing.offer(cx, to, arriving, terms))
+        })
+        .flatten()
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn on_group_deliver(
+        &mut self,
+        now: Timestamp,
+        from: ShardId,
+        group: &Arc<str>,
+        who: MemberRef,
+        terms: MemberTerms,
+        message: &Arc<StoredMessage>,
+        ack: Option<AckRef>,
+        sink: &mut dyn Sink,
+    ) {
+        let view = message.view();
+        let mut arriving = Arriving::new(&view, Some(Arc::clone(message)));
+        let offered = self.offer_member(now, group, who, terms, &mut arriving, sink);
+        let qos = view.qos.min(terms.qos);
+        match offered {
+            Some(Offered::Taken { .. }) => {}
+            // It left meanwhile: somebody else may have it.
+            None if qos != QoS::AtMostOnce => {
+                let (group, messages) = (Arc::clone(group), vec![Arc::clone(message)]);
+                self.out.send(from, Letter::GroupReturned { group, messages });
+            }
+            _ if qos != QoS::AtMostOnce => {
+                let group = Arc::clone(group);
+                self.out.send(from, Letter::GroupSettled { group, member: who });
+            }
+            _ => {}
+        }
+        if let Some(ack) = ack {
+            let mut dispatched = Dispatched::default();
+            dispatched.add(offered.unwrap_or(Offered::Dropped));
+            if ack.shard == self.id {
+                self.with_generation(now, sink, ack.session, ack.generation, |session, cx| {
+                    session.on_taken(cx, ack.number, core_model::Reason::SUCCESS);
+                });
+            } else {
+                self.report(ack.shard, ack, &dispatched);
+            }
+        }
+        self.settle_notes(now, sink);
+    }
+
+    /// Keeps a message until a member can take it. QoS 0 is not kept.
+    fn hold(&mut self, name: &Arc<str>, arriving: &mut Arriving<'_>, dispatched: &mut Dispatched) {
+        if arriving.view.qos == QoS::AtMostOnce {
+            self.counters.dropped_qos0 += 1;
+            return;
+        }
+        let max = self.limits.group_held_messages_max;
+        let Some(group) = self.groups.by_name.get_mut(name) else { return };
+        if group.held.len() >= max {
+            self.counters.dropped_queue_full += 1;
+            return;
+        }
+        let message = Arc::clone(arriving.stored());
+        group.held.push_back(Arc::clone(&message));
+        self.journal.push(Mutation::GroupHeld { group: name.as_ref().into(), message });
+        dispatched.add(Offered::Taken { durable: true });
+    }
+
+    //= mqtt5:4.8.2-4
+    fn on_group_returned(
+        &mut self,
+        now: Timestamp,
+        name: &str,
+        messages: Vec<Arc<StoredMessage>>,
+        sink: &mut dyn Sink,
+    ) {
+        let Some(group) = self.groups.by_name.get_mut(name) else {
+            self.counters.dropped_discarded += messages.len() as u64;
+            return;
+        };
+        // They are older than what is held.
+        for message in messages.into_iter().rev() {
+            group.held.push_front(message);
+        }
+        self.drain_held(now, name, sink);
+    }
+
+    /// Gives held messages to members that have credit.
+    fn drain_held(&mut self, now: Timestamp, name: &str, sink: &mut dyn Sink) {
+        loop {
+            let Some((key, group)) = self.groups.by_name.get_key_value_mut(name) else { return };
+            let Some(message) = group.held.front() else { return };
+            let message = Arc::clone(message);
+            if !group.members.iter().any(Member::has_credit) {
+                return;
+            }
+            let key = Arc::clone(key);
+            group.held.pop_front();
+            let view = message.view();
+            if view.is_expired(now) {
+                self.counters.dropped_expired += 1;
+                continue;
+            }
+            let question = Question {
+                topic: view.topic,
+                origin: view.origin,
+                shard: self.id,
+                needs_credit: true,
+            };
+            let Some(place) = group.pick(&question, &mut self.random) else {
+                group.held.push_front(message.clone());
+                return;
+            };
+            let Some(member) = group.members.get_mut(place) else { return };
+            let (who, terms) = (member.who, member.terms);
+            member.outstanding += u16::from(view.qos.min(terms.qos) != QoS::AtMostOnce);
+            let mut arriving = Arriving::new(&view, Some(Arc::clone(&message)));
+            let mut dispatched = Dispatched::default();
+            self.give(now, &key, who, terms, &mut arriving, None, &mut dispatched, sink);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use core_model::{OriginId, ShardId, ShareStrategy, StoredMessage};
+
+use crate::mail::{MemberRef, MemberState, MemberTerms};
+use crate::shard::Random;
+
+pub(super) struct Group {
+    pub(super) filter: Box<str>,
+    pub(super) strategy: ShareStrategy,
+    pub(super) members: Vec<Member>,
+    /// Where round robin stands.
+    pub(super) next: usize,
+    pub(super) sticky: Option<MemberRef>,
+    pub(super) held: VecDeque<Arc<StoredMessage>>,
+    /// Shards that do not know the group yet.
+    pub(super) unknown_to: u16,
+    /// Joins that are answered when all shards know it.
+    pub(super) joining: Vec<(ShardId, u32)>,
+}
+
+pub(super) struct Member {
+    pub(super) who: MemberRef,
+    pub(super) terms: MemberTerms,
+    pub(super) state: MemberState,
+    /// Messages with QoS above 0 that it has and has not settled.
+    pub(super) outstanding: u16,
+}
+
+impl Member {
+    pub(super) fn has_credit(&self) -> bool {
+        self.state.online && self.outstanding < self.state.window
+    }
+
+    pub(super) fn credit(&self) -> u16 {
+        if self.state.online { self.state.window.saturating_sub(self.outstanding) } else { 0 }
+    }
+}
+
+/// What a strategy may look at.
+pub(super) struct Question<'q> {
+    pub(super) topic: &'q str,
+    pub(super) origin: OriginId,
+    pub(super) shard: ShardId,
+    /// Whether the member must have credit (QoS above 0).
+    pub(super) needs_credit: bool,
+}
+
+impl Group {
+    /// The place of the member that gets the next message; `None` when nobody can take one.
+    pub(super) fn pick(&mut self, question: &Question<'_>, random: &mut Random) -> Option<usize> {
+        let fits = |member: &Member| {
+            member.state.online && (!question.needs_credit || member.has_credit())
+        };
+        let count = self.members.iter().filter(|member| fits(member)).count();
+        if count == 0 {
+            return self.pick_without_credit(question);
+        }
+        let nth = |n: usize| {
+            let mut fitting = self.members.iter().enumerate().filter(|(_, m)| fits(m));
+            fitting.nth(n % count).map(|(place, _)| place)
+        };
+        match self.strategy {
+            ShareStrategy::Random => nth(random.below(count)),
+            ShareStrategy::RoundRobin => self.next_fitting(&fits),
+            ShareStrategy::HashClient => self.hashed(question.origin.0),
+            ShareStrategy::HashTopic => self.hashed(hash(question.topic)),
+            ShareStrategy::Sticky => {
+                let held = self.sticky.and_then(|who| {
+                    self.members.iter().position(|member| member.who == who && fits(member))
+                });
+                let place = held.or_else(|| nth(random.below(count)))?;
+                self.sticky = self.members.get(place).map(|member| member.who);
+                Some(place)
+            }
+            ShareStrategy::Local => {
+                let near = |m: &Member| m.who.shard == question.shard && fits(m);
+                self.next_fitting(&near).or_else(|| self.next_fitting(&fits))
+            }
+            ShareStrategy::Claim => {
+                let (place, _) = self
+                    .members
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, member)| fits(member))
+                    .max_by_key(|(_, member)| member.credit())?;
+                Some(place)
+            }
+        }
+    }
+
+    /// Nobody has credit. A member that is online queues it, except under `claim`, where it waits
+    /// for whoever has credit first.
+    fn pick_without_credit(&mut self, question: &Question<'_>) -> Option<usize> {
+        if !question.needs_credit || self.strategy == ShareStrategy::Claim {
+            return None;
+        }
+        self.next_fitting(&|member: &Member| member.state.online)
+    }
+
+    fn next_fitting(&mut self, fits: &dyn Fn(&Member) -> bool) -> Option<usize> {
+        let len = self.members.len();
+        let place = (0..len)
+            .map(|step| (self.next + step) % len)
+            .find(|place| self.members.get(*place).is_some_and(fits))?;
+        self.next = (place + 1) % len;
+        Some(place)
+    }
+
+    /// The same member for the same hash as long as the members stay; its queue takes what is
+    /// beyond its credit, or the order per hash would break.
+    fn hashed(&mut self, hash: u64) -> Option<usize> {
+        let online = self.members.iter().filter(|m| m.state.online).count();
+        let nth = (hash % online.max(1) as u64) as usize;
+        let mut online = self.members.iter().enumerate().filter(|(_, m)| m.state.online);
+        online.nth(nth).map(|(place, _)| place)
+    }
+
+    pub(super) fn member(&mut self, who: MemberRef) -> Option<&mut Member> {
+        self.members.iter_mut().find(|member| member.who == who)
+    }
+}
+
+fn hash(text: &str) -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
+    hasher.write(text.as_bytes());
+    hasher.finish()
+}

@@ -1,0 +1,341 @@
+//! Retained messages on their way to a new subscription.
+//!
+//! They lie on the shards that their topics hash to, and must neither be lost to a write that is
+//! under way nor follow a newer live copy. So a pull starts only when every shard has installed the
+//! subscription's interest and says how many retained writes it had sent to each shard by then; the
+//! shard that keeps a topic answers only after that many have arrived. A publish before that point
+//! is in the store by then, a publish after it comes live. Live copies that arrive before the page
+//! are remembered, and the page's copy of the same topic is dropped.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use core_model::{QoS, Reason, ShardId, StoredMessage, Timestamp, filter_matches};
+use core_store::Mutation;
+use hashbrown::{HashMap, HashSet};
+
+use crate::mail::{AckRef, Letter};
+use crate::outgoing::{Arriving, Terms};
+use crate::publish::Dispatched;
+use crate::retained::{Full, Page};
+use crate::routes::{Route, SessionIndex};
+use crate::shard::{Shard, Sink};
+use crate::work::Work;
+
+/// Messages of one page.
+const PAGE_MESSAGES: usize = 64;
+/// Entries of the store that one page looks at.
+const PAGE_STEPS_MAX: usize = 1024;
+/// A session with more than this many waiting messages gets no further page yet.
+const QUEUE_LOW: usize = 32;
+/// Topics with live copies that one pull remembers; beyond, a retained copy may follow a live one.
+const LIVE_TOPICS_MAX: usize = 16_384;
+
+/// A subscription that wants its retained messages.
+pub(crate) struct PullWish {
+    pub(crate) filter: Box<str>,
+    pub(crate) qos: QoS,
+    pub(crate) identifier: u32,
+}
+
+struct Pull {
+    session: SessionIndex,
+    wish: PullWish,
+    /// The shard that is asked now, and where it continues.
+    shard: u16,
+    /// One past the last shard to ask.
+    end: u16,
+    cursor: Option<Box<str>>,
+    /// For each shard that keeps topics: the writes that must have arrived there.
+    barriers: Rc<[Box<[u64]>]>,
+    /// Topics of which a live copy came meanwhile.
+    live: HashSet<Box<str>, foldhash::fast::FixedState>,
+    /// A question is under way, or waits in the work list.
+    asked: bool,
+}
+
+/// A question of another shard that has to wait for writes to arrive.
+struct Question {
+    from: ShardId,
+    pull: u32,
+    filter: Box<str>,
+    cursor: Option<Box<str>>,
+    barrier: Box<[u64]>,
+}
+
+/// All pulls of this shard's sessions, and questions of other shards that wait.
+#[derive(Default)]
+pub(crate) struct Pulls {
+    next: u32,
+    pulls: HashMap<u32, Pull, foldhash::fast::FixedState>,
+    questions: Vec<Question>,
+}
+
+impl Shard {
+    /// Starts to bring retained messages to subscriptions. `writes[p][r]`: the retained messages
+    /// that shard `p` had sent to shard `r` when it had installed the interest.
+    pub(crate) fn begin_pulls(
+        &mut self,
+        index: SessionIndex,
+        wishes: Vec<PullWish>,
+        writes: &[Box<[u64]>],
+    ) {
+        let barriers: Rc<[Box<[u64]>]> = (0..usize::from(self.shards))
+            .map(|keeper| {
+                writes.iter().map(|sent| sent.get(keeper).copied().unwrap_or(0)).collect()
+            })
+            .collect();
+        for wish in wishes {
+            let (shard, end) = if wish.filter.contains(['+', '#']) {
+                (0, self.shards)
+            } else {
+                let keeper = self.key.topic_shard(&wish.filter, self.shards).0;
+                (keeper, keeper + 1)
+            };
+            let id = self.pulls.next;
+            self.pulls.next = id.wrapping_add(1);
+            let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
+            session.pulls.push(id);
+            self.pulls.pulls.insert(
+                id,
+                Pull {
+                    session: index,
+                    wish,
+                    shard,
+                    end,
+                    cursor: None,
+                    barriers: Rc::clone(&barriers),
+                    live: HashSet::default(),
+                    asked: true,
+                },
+            );
+            self.work.push_back(Work::Pull { id });
+        }
+    }
+
+    /// Asks for the next page of a pull, if its session has room for one.
+    pub(crate) fn step_pull(&mut self, now: Timestamp, id: u32, sink: &mut dyn Sink) {
+        let Some(pull) = self.pulls.pulls.get_mut(&id) else { return };
+        let room = self.sessions.get(pull.session.0 as usize).is_some_and(|session| {
+            let sent = session.slot.is_some() && session.outgoing.is_open();
+            sent && session.outgoing.queued() <= QUEUE_LOW
+        });
+        if !room {
+            pull.asked = false;
+            return;
+        }
+        let (filter, cursor) = (pull.wish.filter.clone(), pull.cursor.clone());
+        let barrier = pull.barriers.get(usize::from(pull.shard)).cloned().unwrap_or_default();
+        let keeper = ShardId(pull.shard);
+        if keeper == self.id {
+            let question = Question { from: self.id, pull: id, filter, cursor, barrier };
+            if let Some(question) = self.answer_question(now, question, Some(sink)) {
+                self.pulls.questions.push(question);
+            }
+        } else {
+            self.out.send(keeper, Letter::Pull { pull: id, filter, cursor, barrier });
+        }
+    }
+
+    pub(crate) fn on_pull(
+        &mut self,
+        now: Timestamp,
+        from: ShardId,
+        pull: u32,
+        filter: Box<str>,
+        cursor: Option<Box<str>>,
+        barrier: Box<[u64]>,
+    ) {
+        let question = Question { from, pull, filter, cursor, barrier };
+        if let Some(question) = self.answer_question(now, question, None) {
+            self.pulls.questions.push(question);
+        }
+    }
+
+    /// Answers a question, or gives it back when writes are still to arrive.
+    fn answer_question(
+        &mut self,
+        now: Timestamp,
+        question: Question,
+        sink: Option<&mut dyn Sink>,
+    ) -> Option<Question> {
+        if !self.requests.has_passed(&question.barrier) {
+            return Some(question);
+        }
+        let mut messages = Vec::new();
+        let page = self.retained.page(
+            &question.filter,
+            question.cursor.as_deref(),
+            PAGE_MESSAGES,
+            PAGE_STEPS_MAX,
+            now,
+            &mut messages,
+        );
+        let cursor = match page {
+            Page::Done => None,
+            Page::More { cursor } => Some(cursor),
+        };
+        match sink {
+            Some(sink) if question.from == self.id => {
+                self.on_page(now, question.pull, messages, cursor, sink);
+            }
+            _ => {
+                self.out
+                    .send(question.from, Letter::Page { pull: question.pull, messages, cursor });
+            }
+        }
+        None
+    }
+
+    /// Writes arrived: questions that waited for them can be answered.
+    fn retry_questions(&mut self, now: Timestamp, sink: &mut dyn Sink) {
+        for question in std::mem::take(&mut self.pulls.questions) {
+            if let Some(waiting) = self.answer_question(now, question, Some(sink)) {
+                self.pulls.questions.push(waiting);
+            }
+        }
+    }
+
+    /// A page of retained messages for a pull.
+    pub(crate) fn on_page(
+        &mut self,
+        now: Timestamp,
+        id: u32,
+        messages: Vec<Arc<StoredMessage>>,
+        cursor: Option<Box<str>>,
+        sink: &mut dyn Sink,
+    ) {
+        let Some(pull) = self.pulls.pulls.get_mut(&id) else { return };
+        let index = pull.session;
+        let live = std::mem::take(&mut pull.live);
+        let (qos, identifier) = (pull.wish.qos, pull.wish.identifier);
+        let identifiers: &[u32] = if identifier == 0 { &[] } else { &[identifier] };
+        for message in messages {
+            if live.contains(message.topic()) {
+                continue;
+            }
+            let view = message.view();
+            //= mqtt311:3.3.1-8
+            let terms = Terms { qos: view.qos.min(qos), retain: true, identifiers, group: None };
+            let mut arriving = Arriving::new(&view, Some(Arc::clone(&message)));
+            self.with_session(now, sink, index, |session, cx| {
+                let (to, outgoing) = session.sending();
+                outgoing.offer(cx, to, &mut arriving, terms);
+            });
+        }
+        let Some(pull) = self.pulls.pulls.get_mut(&id) else { return };
+        pull.live = live;
+        if cursor.is_none() {
+            pull.shard += 1;
+        }
+        pull.cursor = cursor;
+        if pull.shard >= pull.end {
+            self.finish_pull(id);
+        } else {
+            self.work.push_back(Work::Pull { id });
+        }
+    }
+
+    fn finish_pull(&mut self, id: u32) {
+        let Some(pull) = self.pulls.pulls.remove(&id) else { return };
+        if let Some(session) = self.sessions.get_mut(pull.session.0 as usize) {
+            session.pulls.retain(|other| *other != id);
+        }
+    }
+
+    /// A session has room again: its pulls go on.
+    pub(crate) fn resume_pulls(&mut self, index: SessionIndex) {
+        let Some(session) = self.sessions.get(index.0 as usize) else { return };
+        for id in &session.pulls {
+            if let Some(pull) = self.pulls.pulls.get_mut(id)
+                && !pull.asked
+            {
+                pull.asked = true;
+                self.work.push_back(Work::Pull { id: *id });
+            }
+        }
+    }
+
+    /// A session ended: its pulls with it.
+    pub(crate) fn drop_pulls(&mut self, index: SessionIndex) {
+        let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
+        for id in std::mem::take(&mut session.pulls) {
+            self.pulls.pulls.remove(&id);
+        }
+    }
+
+    /// Remembers, for the pulls of a message's receivers, that a live copy of the topic came.
+    #[cold]
+    pub(crate) fn note_live(&mut self, route: &Route, topic: &str) {
+        for target in &route.local {
+            let Some(session) = self.sessions.get(target.session.0 as usize) else { continue };
+            for id in &session.pulls {
+                let Some(pull) = self.pulls.pulls.get_mut(id) else { continue };
+                let known = pull.live.len() >= LIVE_TOPICS_MAX || pull.live.contains(topic);
+                if !known && filter_matches(&pull.wish.filter, topic) {
+                    pull.live.insert(topic.into());
+                }
+            }
+        }
+    }
+
+    /// Stores or removes the retained message of a topic that this shard keeps.
+    pub(crate) fn retain(
+        &mut self,
+        _now: Timestamp,
+        message: Arc<StoredMessage>,
+    ) -> Result<(), Reason> {
+        //= mqtt5:3.3.1-6
+        //= mqtt5:3.3.1-7
+        //= mqtt311:3.3.1-10
+        //= mqtt311:3.3.1-11
+        let topic: Box<str> = message.topic().into();
+        if message.payload().is_empty() {
+            self.retained.remove(&topic);
+            self.journal.push(Mutation::Retained { topic, message: None });
+            return Ok(());
+        }
+        let kept = Arc::clone(&message);
+        match self.retained.set(message) {
+            Ok(_) => {
+                self.journal.push(Mutation::Retained { topic, message: Some(kept) });
+                Ok(())
+            }
+            Err(Full) => Err(Reason::QUOTA_EXCEEDED),
+        }
+    }
+
+    /// Takes retained messages out whose time is over.
+    pub(crate) fn expire_retained(&mut self, now: Timestamp, budget: usize) {
+        if self.retained.next_deadline().is_none_or(|at| at > now) {
+            return;
+        }
+        let mut expired = Vec::new();
+        self.retained.expire(now, budget.max(1), &mut expired);
+        for message in expired {
+            self.counters.dropped_expired += 1;
+            let topic = message.topic().into();
+            self.journal.push(Mutation::Retained { topic, message: None });
+        }
+    }
+
+    /// A retained message of another shard's client.
+    pub(crate) fn on_retain_mail(
+        &mut self,
+        now: Timestamp,
+        from: ShardId,
+        message: Arc<StoredMessage>,
+        ack: Option<AckRef>,
+        sink: &mut dyn Sink,
+    ) {
+        self.requests.count_arrival(from);
+        let refused = self.retain(now, message).err();
+        if let Some(ack) = ack {
+            let dispatched = Dispatched { durable: true, refused, ..Dispatched::default() };
+            self.report(ack.shard, ack, &dispatched);
+        }
+        if !self.pulls.questions.is_empty() {
+            self.retry_questions(now, sink);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+use std::hash::{BuildHasher, Hasher};
+use std::rc::Rc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+use super::Route;
+
+/// Levels of a topic by which changes are told apart.
+const BUCKET_LEVELS: usize = 4;
+/// Buckets for prefixes of up to [`BUCKET_LEVELS`] levels.
+const BUCKETS: usize = 1024;
+/// Receivers that the cached routes may have together, for each topic that may be cached.
+const RECEIVERS_PER_TOPIC: usize = 16;
+
+/// The routes of topics that were seen lately.
+///
+/// A change of a filter counts up the epoch and marks one bucket with it: the one of the filter's
+/// literal levels before its first wildcard, at most [`BUCKET_LEVELS`] of them. A route is good while
+/// no bucket of its topic's leading levels has a mark later than the epoch at which it was good
+/// before. So a change touches only topics that begin as the filter does, and those that share its
+/// bucket by chance.
+pub(super) struct Cache {
+    topics: HashTable<u32>,
+    slots: Vec<Slot>,
+    hasher: FixedState,
+    topics_max: usize,
+    receivers: usize,
+    receivers_max: usize,
+    epoch: u64,
+    /// Last change of a filter that begins with a wildcard.
+    any_changed: u64,
+    /// Last changes by bucket.
+    changed: Box<[u64]>,
+}
+
+struct Slot {
+    hash: u64,
+    topic: Box<str>,
+    route: Rc<Route>,
+    good_at: u64,
+    /// Of the topic's first level, its first two levels, and so on; the last is repeated.
+    buckets: [u16; BUCKET_LEVELS],
+    /// Whether it was found since the last search for room passed it.
+    used: bool,
+}
+
+impl Cache {
+    pub(super) fn new(topics_max: usize, hasher: FixedState) -> Self {
+        Cache {
+            topics: HashTable::new(),
+            slots: Vec::new(),
+            hasher,
+            topics_max,
+            receivers: 0,
+            receivers_max: topics_max.saturating_mul(RECEIVERS_PER_TOPIC),
+            epoch: 0,
+            any_changed: 0,
+            changed: vec![0; BUCKETS].into(),
+        }
+    }
+
+    /// Who wants topics that match `filter` has changed.
+    pub(super) fn invalidate(&mut self, filter: &str) {
+        self.epoch += 1;
+        let literals = filter.split('/').take_while(|level| !matches!(*level, "+" | "#"));
+        match self.buckets(literals).last() {
+            None => self.any_changed = self.epoch,
+            Some(bucket) => {
+                if let Some(changed) = self.changed.get_mut(usize::from(bucket)) {
+                    *changed = self.epoch;
+                }
+            }
+        }
+    }
+
+    /// The hash of a topic for [`Self::find`] and [`Self::insert`].
+    #[inline]
+    pub(super) fn hash(&self, topic: &str) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(topic.as_bytes());
+        hasher.finish()
+    }
+
+    /// The route of a topic, if it is known and good.
+    #[inline]
+    pub(super) fn find(&mut self, hash: u64, topic: &str) -> Option<&Rc<Route>> {
+        let index = self.position(hash, topic)?;
+        let slot = self.slots.get_mut(index)?;
+        if slot.good_at != self.epoch {
+            let is_good = |bucket: u16| {
+                self.changed.get(usize::from(bucket)).is_some_and(|at| *at <= slot.good_at)
+            };
+            if self.any_changed > slot.good_at || !slot.buckets.into_iter().all(is_good) {
+                return None;
+            }
+            slot.good_at = self.epoch;
+        }
+        slot.used = true;
+        Some(&slot.route)
+    }
+
+    /// Remembers the route of a topic that [`Self::find`] has not found.
+    pub(super) fn insert(&mut self, hash: u64, topic: &str, route: &Rc<Route>) {
+        let known = self.position(hash, topic);
+        let receivers = route.receivers();
+        // To rebuild a large route costs little against sending to all its receivers, but it would
+        // push out a good part of the others.
+        if receivers > self.receivers_max / 4 {
+            if let Some(index) = known {
+                self.evict(index);
+            }
+            return;
+        }
+        self.receivers += receivers;
+        match known.and_then(|index| self.slots.get_mut(index)) {
+            Some(slot) => {
+                self.receivers -= slot.route.receivers();
+                slot.route = Rc::clone(route);
+                slot.good_at = self.epoch;
+            }
+            None => self.push(hash, topic, Rc::clone(route)),
+        }
+        while self.slots.len() > self.topics_max || self.receivers > self.receivers_max {
+            self.evict_unused(hash);
+        }
+    }
+
+    #[inline]
+    fn position(&self, hash: u64, topic: &str) -> Option<usize> {
+        let is_it = |index: &u32| {
+            self.slots
+                .get(*index as usize)
+                .is_some_and(|slot| slot.hash == hash && *slot.topic == *topic)
+        };
+        self.topics.find(hash, is_it).map(|index| *index as usize)
+    }
+
+    fn push(&mut self, hash: u64, topic: &str, route: Rc<Route>) {
+        let mut buckets = [0; BUCKET_LEVELS];
+        let mut last = 0;
+        let mut of_topic = self.buckets(topic.split('/'));
+        for bucket in &mut buckets {
+            last = of_topic.next().unwrap_or(last);
+            *bucket = last;
+        }
+        drop(of_topic);
+        let index = self.slots.len() as u32;
+        let good_at = self.epoch;
+        self.slots.push(Slot { hash, topic: topic.into(), route, good_at, buckets, used: false });
+        let slots = &self.slots;
+        self.topics.insert_unique(hash, index, |&other| {
+            slots.get(other as usize).expect("places in the table exist").hash
+        });
+    }
+
+    /// Makes room: a slot gets a second chance if it was used. The search starts at a place given by
+    /// the newcomer's hash instead of where the last one ended, so that a round of more topics than
+    /// have room does not push out each of them just before it comes again.
+    fn evict_unused(&mut self, hash: u64) {
+        let len = self.slots.len();
+        let mut index = (hash as usize).checked_rem(len).unwrap_or(0);
+        while let Some(slot) = self.slots.get_mut(index)
+            && slot.used
+        {
+            slot.used = false;
+            index = (index + 1) % len;
+        }
+        self.evict(index);
+    }
+
+    fn evict(&mut self, index: usize) {
+        let last = self.slots.len() - 1;
+        let slot = self.slots.swap_remove(index);
+        self.receivers -= slot.route.receivers();
+        self.topics
+            .find_entry(slot.hash, |&other| other as usize == index)
+            .expect("every slot is in the table")
+            .remove();
+        if let Some(moved) = self.slots.get(index) {
+            *self
+                .topics
+                .find_mut(moved.hash, |&other| other as usize == last)
+                .expect("every slot is in the table") = index as u32;
+        }
+    }
+
+    /// The bucket of the first level, of the first two, and so on.
+    fn buckets<'l>(&self, levels: impl Iterator<Item = &'l str>) -> impl Iterator<Item = u16> {
+        levels.take(BUCKET_LEVELS).scan(0_u64, |before, level| {
+            let mut hasher = self.hasher.build_hasher();
+            hasher.write_u64(*before);
+            hasher.write(level.as_bytes());
+            *before = hasher.finish();
+            Some((*before % BUCKETS as u64) as u16)
+        })
+    }
+}

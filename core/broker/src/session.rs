@@ -1,0 +1,262 @@
+use std::collections::VecDeque;
+
+use core_model::{
+    ClientKey, Event, Expiry, Filter, Identity, OriginId, QoS, Reason, SlotId, Ticket, Timestamp,
+    Will,
+};
+use core_store::Lsn;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use crate::context::Cx;
+use crate::journal::Gated;
+use crate::outgoing::{Outgoing, Receiver};
+use crate::routes::{SessionIndex, SubscriptionOptions};
+
+/// One client's state, which outlives its link.
+pub(crate) struct Session {
+    pub(crate) key: ClientKey,
+    pub(crate) origin: OriginId,
+    pub(crate) index: SessionIndex,
+    /// Tells this session from earlier ones in the same place.
+    pub(crate) generation: u32,
+    /// Where its client is, if it is there.
+    pub(crate) slot: Option<SlotId>,
+    pub(crate) expiry: Expiry,
+    /// When it ends, while it has no link.
+    pub(crate) ends_at: Option<Timestamp>,
+    pub(crate) identity: Identity,
+    /// Topic prefix with its placeholders replaced.
+    pub(crate) mountpoint: Box<str>,
+    pub(crate) will: Option<Box<Will>>,
+    /// When the will is due, while there is no link.
+    pub(crate) will_at: Option<Timestamp>,
+    /// By the filter as the client wrote it.
+    pub(crate) subscriptions: HashMap<Box<str>, Subscribed, foldhash::fast::FixedState>,
+    /// How many of these are shared.
+    pub(crate) shared: u32,
+    /// Retained messages that are on their way to it.
+    pub(crate) pulls: SmallVec<[u32; 1]>,
+    pub(crate) outgoing: Outgoing,
+    /// QoS 2 messages that came and were not released, ascending.
+    incoming: Vec<u16>,
+    acks: VecDeque<Ack>,
+    next_ack: u32,
+    ending: bool,
+}
+
+/// A subscription as the session remembers it.
+#[derive(Clone, Debug)]
+pub(crate) struct Subscribed {
+    /// As the core sees it, mountpoint applied.
+    pub(crate) filter: Filter,
+    pub(crate) qos: QoS,
+    pub(crate) no_local: bool,
+    pub(crate) retain_as_published: bool,
+    /// 0 for none.
+    pub(crate) identifier: u32,
+}
+
+impl Subscribed {
+    /// What the routes keep of it.
+    pub(crate) fn options(&self, durable: bool) -> SubscriptionOptions {
+        SubscriptionOptions {
+            qos: self.qos,
+            no_local: self.no_local,
+            retain_as_published: self.retain_as_published,
+            durable,
+            identifier: self.identifier,
+        }
+    }
+}
+
+/// An answer that its publisher has not got yet.
+struct Ack {
+    number: u32,
+    ticket: Ticket,
+    kind: AckKind,
+    /// The publisher's number of a QoS 2 message, free again if the answer is an error.
+    id: Option<u16>,
+    reason: Reason,
+    /// Reports of other shards that are missing.
+    waits: u16,
+    lsn: Lsn,
+}
+
+/// Which event an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AckKind {
+    Published,
+    Released,
+}
+
+impl Session {
+    pub(crate) fn new(
+        key: ClientKey,
+        origin: OriginId,
+        index: SessionIndex,
+        generation: u32,
+    ) -> Self {
+        Session {
+            key,
+            origin,
+            index,
+            generation,
+            slot: None,
+            expiry: Expiry::WithLink,
+            ends_at: None,
+            identity: Identity::default(),
+            mountpoint: "".into(),
+            will: None,
+            will_at: None,
+            subscriptions: HashMap::default(),
+            shared: 0,
+            pulls: SmallVec::new(),
+            outgoing: Outgoing::new(),
+            incoming: Vec::new(),
+            acks: VecDeque::new(),
+            next_ack: 0,
+            ending: false,
+        }
+    }
+
+    /// Whether it is over and only its place is still taken, until its subscriptions are gone.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending
+    }
+
+    pub(crate) fn set_ending(&mut self) {
+        self.ending = true;
+    }
+
+    /// Whether it must survive a crash.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.expiry != Expiry::WithLink
+    }
+
+    /// The facts that its outgoing half needs.
+    #[inline]
+    pub(crate) fn receiver(&self) -> Receiver {
+        Receiver {
+            slot: self.slot,
+            index: self.index,
+            generation: self.generation,
+            origin: self.origin,
+            durable: self.is_durable(),
+            topic_skip: self.mountpoint.len() as u16,
+        }
+    }
+
+    /// Both halves of a delivery: who, and the half that sends.
+    #[inline]
+    pub(crate) fn sending(&mut self) -> (Receiver, &mut Outgoing) {
+        (self.receiver(), &mut self.outgoing)
+    }
+
+    /// Whether a QoS 2 message with this number came and was not released.
+    pub(crate) fn has_incoming(&self, id: u16) -> bool {
+        self.incoming.binary_search(&id).is_ok()
+    }
+
+    pub(crate) fn add_incoming(&mut self, id: u16) {
+        if let Err(place) = self.incoming.binary_search(&id) {
+            self.incoming.insert(place, id);
+        }
+    }
+
+    /// Forgets the number; whether it was there.
+    pub(crate) fn remove_incoming(&mut self, id: u16) -> bool {
+        match self.incoming.binary_search(&id) {
+            Ok(place) => {
+                self.incoming.remove(place);
+                if self.incoming.is_empty() {
+                    self.incoming = Vec::new();
+                }
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// The number that the next answer will have, for reports of other shards.
+    pub(crate) fn next_ack(&self) -> u32 {
+        self.next_ack
+    }
+
+    /// Answers the publisher: at once when nothing is missing and no earlier answer waits, else in
+    /// its turn.
+    #[inline]
+    pub(crate) fn answer(&mut self, cx: &mut Cx<'_>, kind: AckKind, answer: Answer) {
+        let number = self.next_ack;
+        self.next_ack = self.next_ack.wrapping_add(1);
+        let Answer { ticket, id, reason, waits, lsn } = answer;
+        let durable = cx.journal.is_durable(lsn);
+        //= mqtt5:4.6.0-2
+        //= mqtt5:4.6.0-3
+        //= mqtt311:4.6.0-2
+        //= mqtt311:4.6.0-3
+        if waits == 0 && durable && self.acks.is_empty() {
+            if let Some(slot) = self.slot {
+                cx.event(slot, event_of(kind, ticket, reason));
+            }
+            return;
+        }
+        if !durable {
+            cx.journal.gate(Gated::Acks { session: self.index, generation: self.generation });
+        }
+        self.acks.push_back(Ack { number, ticket, kind, id, reason, waits, lsn });
+    }
+
+    /// Another shard has taken its share of a message.
+    pub(crate) fn on_taken(&mut self, cx: &mut Cx<'_>, number: u32, reason: Reason) {
+        let Some(first) = self.acks.front() else { return };
+        let place = number.wrapping_sub(first.number) as usize;
+        if let Some(ack) = self.acks.get_mut(place) {
+            ack.waits = ack.waits.saturating_sub(1);
+            if reason.is_error() && !ack.reason.is_error() {
+                ack.reason = reason;
+            }
+        }
+        self.flush_acks(cx);
+    }
+
+    /// Sends the answers that have all they waited for, up to the first that has not.
+    pub(crate) fn flush_acks(&mut self, cx: &mut Cx<'_>) {
+        while let Some(ack) = self.acks.front() {
+            if ack.waits > 0 || !cx.journal.is_durable(ack.lsn) {
+                return;
+            }
+            let (kind, ticket, reason, id) = (ack.kind, ack.ticket, ack.reason, ack.id);
+            self.acks.pop_front();
+            if let (true, Some(id)) = (reason.is_error(), id) {
+                self.remove_incoming(id);
+            }
+            if let Some(slot) = self.slot {
+                cx.event(slot, event_of(kind, ticket, reason));
+            }
+        }
+        self.acks = VecDeque::new();
+    }
+
+    /// The link is gone: nobody waits for answers any more.
+    pub(crate) fn drop_acks(&mut self) {
+        self.acks = VecDeque::new();
+    }
+}
+
+/// What is known of an answer when its operation has been applied.
+pub(crate) struct Answer {
+    pub(crate) ticket: Ticket,
+    /// The publisher's number of a QoS 2 message.
+    pub(crate) id: Option<u16>,
+    pub(crate) reason: Reason,
+    pub(crate) waits: u16,
+    pub(crate) lsn: Lsn,
+}
+
+fn event_of(kind: AckKind, ticket: Ticket, reason: Reason) -> Event<'static> {
+    match kind {
+        AckKind::Published => Event::Published { ticket, reason },
+        AckKind::Released => Event::Released { ticket, reason },
+    }
+}
