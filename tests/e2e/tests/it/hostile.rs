@@ -267,7 +267,7 @@ fn silent_clients_are_closed_after_their_keep_alive() {
 }
 
 const HASTY: Config =
-    Config { top: "", listener: "", tables: "[listener.limits]\nconnect_timeout_s = 1\n" };
+    Config { top: "", listener: "", tables: "[listener.limits]\nconnect_timeout = \"1s\"\n" };
 
 //= mqtt5:GW-MQTT-01
 #[test]
@@ -299,6 +299,30 @@ fn half_open_peers_are_closed_in_time() {
         !kept && waited < Duration::from_secs(4),
         "dripping kept the connection for {waited:?}"
     );
+}
+
+#[test]
+fn connections_beyond_the_limit_are_closed_at_once() {
+    let config = Config { listener: "max_connections = 3", ..Config::default() };
+    let server = Server::start_with(&config);
+    let mut peers: Vec<Peer> =
+        (0..3).map(|n| Peer::connect(server.address(), 5, &format!("c{n}")).0).collect();
+    let mut extra = Peer::open(server.address());
+    extra.send(&connect_bytes());
+    assert_eq!(extra.rest(), [], "the fourth connection");
+    peers.pop();
+    wait_for("room after a client has left", || {
+        let mut next = Peer::open(server.address());
+        next.send(&connect_bytes());
+        next.packet().map(|(first, _)| assert_eq!(first, CONNACK))
+    });
+    for peer in &mut peers {
+        peer.ping();
+    }
+}
+
+fn connect_bytes() -> Vec<u8> {
+    connect(5, "one more", 0, &[])
 }
 
 #[test]
@@ -346,7 +370,7 @@ fn memory_bound(config: &Config) -> u64 {
 fn subscriber_that_never_reads_harms_nobody() {
     let config = Config::default();
     let mut server = Server::start_with(&config);
-    let bound = memory_bound(&config).min(256 << 20);
+    let bound = memory_bound(&config).min(96 << 20);
     let before = server.rss();
     for (qos, id) in [(0u8, "hog0"), (1, "hog1")] {
         let (mut hog, _) = Peer::connect(server.address(), 4, id);

@@ -12,7 +12,7 @@ use crate::process::{Process, wait_for};
 /// What a test wants beside one MQTT listener on a free port.
 #[derive(Default)]
 pub(crate) struct Config {
-    /// Lines of the top table, e.g. `drain_s = 1`.
+    /// Lines of the top table, e.g. a limit.
     pub(crate) top: &'static str,
     /// Lines of the listener's own table.
     pub(crate) listener: &'static str,
@@ -25,7 +25,7 @@ impl Config {
     pub(crate) fn text(&self) -> String {
         let shards = std::env::var("MANIFOLD_SHARDS").unwrap_or_else(|_| "1".into());
         format!(
-            "shards = {shards}\n{}\n[[listener]]\nname = \"mqtt\"\ngateway = \"mqtt\"\n\
+            "shards = {shards}\nsys_interval = \"1s\"\ndrain_timeout = \"1s\"\n{}\n[[listener]]\nname = \"mqtt\"\ngateway = \"mqtt\"\n\
              transport = \"tcp\"\nbind = \"127.0.0.1:0\"\n{}\n{}\n",
             self.top, self.listener, self.tables
         )
