@@ -21,8 +21,7 @@ const RECEIVERS_PER_TOPIC: usize = 16;
 /// before. So a change touches only topics that begin as the filter does, and those that share its
 /// bucket by chance.
 pub(super) struct Cache {
-    topics: HashTable<u32>,
-    slots: Vec<Slot>,
+    topics: HashTable<Slot>,
     hasher: FixedState,
     topics_max: usize,
     receivers: usize,
@@ -35,7 +34,6 @@ pub(super) struct Cache {
 }
 
 struct Slot {
-    hash: u64,
     topic: Box<str>,
     route: Rc<Route>,
     good_at: u64,
@@ -49,7 +47,6 @@ impl Cache {
     pub(super) fn new(topics_max: usize, hasher: FixedState) -> Self {
         Cache {
             topics: HashTable::new(),
-            slots: Vec::new(),
             hasher,
             topics_max,
             receivers: 0,
@@ -77,16 +74,13 @@ impl Cache {
     /// The hash of a topic for [`Self::find`] and [`Self::insert`].
     #[inline]
     pub(super) fn hash(&self, topic: &str) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(topic.as_bytes());
-        hasher.finish()
+        hash_topic(&self.hasher, topic)
     }
 
     /// The route of a topic, if it is known and good.
     #[inline]
     pub(super) fn find(&mut self, hash: u64, topic: &str) -> Option<&Rc<Route>> {
-        let index = self.position(hash, topic)?;
-        let slot = self.slots.get_mut(index)?;
+        let slot = self.topics.find_mut(hash, |slot| *slot.topic == *topic)?;
         if slot.good_at != self.epoch {
             let is_good = |bucket: u16| {
                 self.changed.get(usize::from(bucket)).is_some_and(|at| *at <= slot.good_at)
@@ -102,87 +96,65 @@ impl Cache {
 
     /// Remembers the route of a topic that [`Self::find`] has not found.
     pub(super) fn insert(&mut self, hash: u64, topic: &str, route: &Rc<Route>) {
-        let known = self.position(hash, topic);
-        let receivers = route.receivers();
+        if let Ok(old) = self.topics.find_entry(hash, |slot| *slot.topic == *topic) {
+            self.receivers -= old.remove().0.route.receivers();
+        }
         // To rebuild a large route costs little against sending to all its receivers, but it would
         // push out a good part of the others.
+        let receivers = route.receivers();
         if receivers > self.receivers_max / 4 {
-            if let Some(index) = known {
-                self.evict(index);
-            }
             return;
         }
-        self.receivers += receivers;
-        match known.and_then(|index| self.slots.get_mut(index)) {
-            Some(slot) => {
-                self.receivers -= slot.route.receivers();
-                slot.route = Rc::clone(route);
-                slot.good_at = self.epoch;
-            }
-            None => self.push(hash, topic, Rc::clone(route)),
-        }
-        while self.slots.len() > self.topics_max || self.receivers > self.receivers_max {
-            self.evict_unused(hash);
-        }
-    }
-
-    #[inline]
-    fn position(&self, hash: u64, topic: &str) -> Option<usize> {
-        let is_it = |index: &u32| {
-            self.slots
-                .get(*index as usize)
-                .is_some_and(|slot| slot.hash == hash && *slot.topic == *topic)
-        };
-        self.topics.find(hash, is_it).map(|index| *index as usize)
-    }
-
-    fn push(&mut self, hash: u64, topic: &str, route: Rc<Route>) {
-        let mut buckets = [0; BUCKET_LEVELS];
-        let mut last = 0;
-        let mut of_topic = self.buckets(topic.split('/'));
-        for bucket in &mut buckets {
-            last = of_topic.next().unwrap_or(last);
-            *bucket = last;
-        }
-        drop(of_topic);
-        let index = self.slots.len() as u32;
-        let good_at = self.epoch;
-        self.slots.push(Slot { hash, topic: topic.into(), route, good_at, buckets, used: false });
-        let slots = &self.slots;
-        self.topics.insert_unique(hash, index, |&other| {
-            slots.get(other as usize).expect("places in the table exist").hash
-        });
-    }
-
-    /// Makes room: a slot gets a second chance if it was used. The search starts at a place given by
-    /// the newcomer's hash instead of where the last one ended, so that a round of more topics than
-    /// have room does not push out each of them just before it comes again.
-    fn evict_unused(&mut self, hash: u64) {
-        let len = self.slots.len();
-        let mut index = (hash as usize).checked_rem(len).unwrap_or(0);
-        while let Some(slot) = self.slots.get_mut(index)
-            && slot.used
+        while self.topics.len() >= self.topics_max
+            || self.receivers + receivers > self.receivers_max
         {
-            slot.used = false;
-            index = (index + 1) % len;
+            if !self.evict(hash) {
+                return;
+            }
         }
-        self.evict(index);
+        self.receivers += receivers;
+        let slot = Slot {
+            topic: topic.into(),
+            route: Rc::clone(route),
+            good_at: self.epoch,
+            buckets: self.buckets_of(topic),
+            used: false,
+        };
+        let hasher = &self.hasher;
+        self.topics.insert_unique(hash, slot, |slot| hash_topic(hasher, &slot.topic));
     }
 
-    fn evict(&mut self, index: usize) {
-        let last = self.slots.len() - 1;
-        let slot = self.slots.swap_remove(index);
-        self.receivers -= slot.route.receivers();
-        self.topics
-            .find_entry(slot.hash, |&other| other as usize == index)
-            .expect("every slot is in the table")
-            .remove();
-        if let Some(moved) = self.slots.get(index) {
-            *self
-                .topics
-                .find_mut(moved.hash, |&other| other as usize == last)
-                .expect("every slot is in the table") = index as u32;
+    /// Makes room, unless there is nothing to remove: a slot gets a second chance if it was used. The
+    /// search starts at a place given by the newcomer's hash instead of where the last one ended, so
+    /// that a round of more topics than have room does not push out each of them just before it
+    /// comes again.
+    fn evict(&mut self, hash: u64) -> bool {
+        if self.topics.is_empty() {
+            return false;
         }
+        let places = self.topics.num_buckets();
+        let mut index = hash as usize % places;
+        loop {
+            match self.topics.get_bucket_mut(index) {
+                Some(slot) if !slot.used => break,
+                Some(slot) => slot.used = false,
+                None => {}
+            }
+            index = (index + 1) % places;
+        }
+        if let Ok(slot) = self.topics.get_bucket_entry(index) {
+            self.receivers -= slot.remove().0.route.receivers();
+        }
+        true
+    }
+
+    fn buckets_of(&self, topic: &str) -> [u16; BUCKET_LEVELS] {
+        let mut buckets = self.buckets(topic.split('/'));
+        let mut last = 0;
+        std::array::from_fn(|_| {
+            last = buckets.next().unwrap_or(last);
+            last
+        })
     }
 
     /// The bucket of the first level, of the first two, and so on.
@@ -195,4 +167,11 @@ impl Cache {
             Some((*before % BUCKETS as u64) as u16)
         })
     }
+}
+
+#[inline]
+fn hash_topic(hasher: &FixedState, topic: &str) -> u64 {
+    let mut hasher = hasher.build_hasher();
+    hasher.write(topic.as_bytes());
+    hasher.finish()
 }

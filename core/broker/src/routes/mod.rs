@@ -1,5 +1,6 @@
 //! Which receivers a topic has: this shard's sessions, other shards, shared groups.
 
+mod arena;
 mod cache;
 mod trie;
 
@@ -185,14 +186,16 @@ impl Routes {
 
     /// The shared group `key` (the whole filter) wants a topic filter; `home` runs it.
     pub(crate) fn set_group(&mut self, filter: &str, key: &Arc<str>, home: ShardId) {
-        let groups =
-            &mut self.trie.entry_or_insert(filter).elsewhere.get_or_insert_default().groups;
+        let entry = self.trie.entry_or_insert(filter);
+        let groups = &mut entry.elsewhere.get_or_insert_default().groups;
         let target = GroupTarget { key: Arc::clone(key), home };
-        if groups.contains(&target) {
-            return;
+        match groups.binary_search_by(|g| g.key.cmp(key)) {
+            Ok(at) => match groups.get_mut(at) {
+                Some(known) if *known != target => *known = target,
+                _ => return,
+            },
+            Err(at) => groups.insert(at, target),
         }
-        groups.retain(|g| g.key != *key);
-        groups.push(target);
         self.cache.invalidate(filter);
     }
 
@@ -200,7 +203,7 @@ impl Routes {
     pub(crate) fn clear_group(&mut self, filter: &str, key: &str) {
         let found = self.trie.edit(filter, |entry| {
             let groups = &mut entry.elsewhere.as_mut()?.groups;
-            let at = groups.iter().position(|g| *g.key == *key)?;
+            let at = groups.binary_search_by(|g| (*g.key).cmp(key)).ok()?;
             Some(groups.remove(at))
         });
         if found.flatten().is_some() {
@@ -227,11 +230,13 @@ impl Routes {
 
     fn build(&mut self, topic: &str) -> Route {
         self.built += 1;
-        let mut subscribers: SmallVec<[Subscriber; 16]> = SmallVec::new();
+        let mut subscribed: SmallVec<[&Entry; 8]> = SmallVec::new();
         let mut remote = SmallVec::new();
         let mut groups = Vec::new();
         self.trie.matches(topic, |entry| {
-            entry.list_subscribers(&mut subscribers);
+            if entry.subscriber_count() > 0 {
+                subscribed.push(entry);
+            }
             if let Some(elsewhere) = &entry.elsewhere {
                 for shard in &elsewhere.shards {
                     merge_shard(&mut remote, *shard);
@@ -239,11 +244,26 @@ impl Routes {
                 groups.extend_from_slice(&elsewhere.groups);
             }
         });
-        // Each filter's subscribers are sorted already, and this kind of sort merges such runs.
-        subscribers.sort_by_key(|s| s.0);
-        let local = subscribers.chunk_by(|a, b| a.0 == b.0).map(Target::of).collect();
-        Route { local, remote, groups: groups.into() }
+        Route { local: targets(&subscribed), remote, groups: groups.into() }
     }
+}
+
+/// The sessions that subscribed to at least one of the filters, each once.
+fn targets(filters: &[&Entry]) -> SmallVec<[Target; 1]> {
+    let count = filters.iter().map(|entry| entry.subscriber_count()).sum();
+    let mut targets = SmallVec::with_capacity(count);
+    if let [entry] = filters {
+        entry.subscribers(|s| targets.push(Target::of(&[s])));
+        return targets;
+    }
+    let mut subscribers: SmallVec<[Subscriber; 16]> = SmallVec::with_capacity(count);
+    for entry in filters {
+        entry.subscribers(|s| subscribers.push(s));
+    }
+    // Each filter's subscribers are sorted already, and this kind of sort merges such runs.
+    subscribers.sort_by_key(|s| s.0);
+    targets.extend(subscribers.chunk_by(|a, b| a.0 == b.0).map(Target::of));
+    targets
 }
 
 /// Adds or replaces a shard in a list that ascends; whether that made a difference.
@@ -325,7 +345,4 @@ impl Grant {
         }
         grant
     }
-}
-pub(crate) fn print_sizes() {
-    trie::print_sizes();
 }

@@ -4,9 +4,9 @@ use std::num::NonZeroU32;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use slab::Slab;
 use smallvec::{SmallVec, smallvec};
 
+use super::arena::Arena;
 use super::{GroupTarget, Interest, RemoteShard, SessionIndex, SubscriptionOptions};
 
 /// Above this many subscribers of one filter they are kept in a tree instead of a sorted list.
@@ -17,7 +17,7 @@ const ROOT: u32 = 0;
 /// All filters of a shard, level by level. The literal children of all nodes are in one hash table,
 /// so that a node costs the same with one child as with a million.
 pub(super) struct Trie {
-    nodes: Slab<Node>,
+    nodes: Arena<Node>,
     children: HashTable<u32>,
     hasher: FixedState,
 }
@@ -68,7 +68,7 @@ enum Subscribers {
 
 impl Trie {
     pub(super) fn new(hasher: FixedState) -> Self {
-        let mut nodes = Slab::new();
+        let mut nodes = Arena::new();
         nodes.insert(Node::new(&[], ROOT));
         Trie { nodes, children: HashTable::new(), hasher }
     }
@@ -148,11 +148,11 @@ impl Trie {
     }
 
     fn node(&self, index: u32) -> &Node {
-        self.nodes.get(index as usize).expect("nodes that are referred to exist")
+        self.nodes.get(index)
     }
 
     fn node_mut(&mut self, index: u32) -> &mut Node {
-        self.nodes.get_mut(index as usize).expect("nodes that are referred to exist")
+        self.nodes.get_mut(index)
     }
 
     fn slot(&mut self, place: Place) -> &mut Option<Box<Entry>> {
@@ -185,11 +185,11 @@ impl Trie {
         if let Some(child) = self.child(parent, level) {
             return child;
         }
-        let child = self.insert_node(Node::new(level, parent));
+        let child = self.nodes.insert(Node::new(level, parent));
         self.node_mut(parent).literal_children += 1;
         let (nodes, hasher) = (&self.nodes, &self.hasher);
         let hash_of = |&index: &u32| {
-            let node = nodes.get(index as usize).expect("nodes in the table exist");
+            let node = nodes.get(index);
             hash_child(hasher, node.parent, &node.level)
         };
         self.children.insert_unique(hash_of(&child), child, hash_of);
@@ -200,19 +200,15 @@ impl Trie {
         if let Some(plus) = self.node(parent).plus {
             return plus.get();
         }
-        let child = self.insert_node(Node::new(b"+", parent));
+        let child = self.nodes.insert(Node::new(b"+", parent));
         self.node_mut(parent).plus = NonZeroU32::new(child);
         child
-    }
-
-    fn insert_node(&mut self, node: Node) -> u32 {
-        u32::try_from(self.nodes.insert(node)).expect("memory ends before four billion nodes")
     }
 
     /// Removes the node and those above it as far as nothing hangs on them.
     fn prune(&mut self, mut index: u32) {
         while index != ROOT && self.node(index).is_empty() {
-            let node = self.nodes.remove(index as usize);
+            let node = self.nodes.remove(index);
             let parent = self.node_mut(node.parent);
             if parent.plus.is_some_and(|plus| plus.get() == index) {
                 parent.plus = None;
@@ -228,13 +224,12 @@ impl Trie {
         }
     }
 
+    /// How many nodes there are beside the root.
     #[cfg(test)]
     pub(super) fn node_count(&self) -> usize {
-        assert_eq!(
-            self.children.len(),
-            self.nodes.iter().filter(|(_, n)| *n.level != *b"+").count() - 1
-        );
-        self.nodes.len()
+        let literal = self.nodes.values().filter(|node| *node.level != *b"+").count() - 1;
+        assert_eq!(self.children.len(), literal);
+        self.nodes.values().count() - 1
     }
 }
 
@@ -292,11 +287,19 @@ impl Entry {
         }
     }
 
-    /// Appends the subscribers, ascending by session.
-    pub(super) fn list_subscribers(&self, list: &mut SmallVec<[Subscriber; 16]>) {
+    /// How many sessions of this shard want the filter.
+    pub(super) fn subscriber_count(&self) -> usize {
         match &self.subscribers {
-            Subscribers::Few(few) => list.extend_from_slice(few),
-            Subscribers::Many(many) => list.extend(many.iter().map(|(s, o)| (*s, *o))),
+            Subscribers::Few(few) => few.len(),
+            Subscribers::Many(many) => many.len(),
+        }
+    }
+
+    /// Calls `visit` with each of them, ascending by session.
+    pub(super) fn subscribers(&self, mut visit: impl FnMut(Subscriber)) {
+        match &self.subscribers {
+            Subscribers::Few(few) => few.iter().for_each(|s| visit(*s)),
+            Subscribers::Many(many) => many.iter().for_each(|(s, o)| visit((*s, *o))),
         }
     }
 
@@ -355,13 +358,4 @@ impl Subscribers {
             }
         }
     }
-}
-pub(super) fn print_sizes() {
-    println!(
-        "Node {} Entry {} Subscribers {} Elsewhere {}",
-        size_of::<Node>(),
-        size_of::<Entry>(),
-        size_of::<Subscribers>(),
-        size_of::<Elsewhere>()
-    );
 }
