@@ -283,7 +283,7 @@ impl Shard {
 
     //= mqtt5:3.1.2-6
     //= mqtt311:3.1.2-4
-    fn create(&mut self, key: ClientKey) -> SessionIndex {
+    pub(crate) fn create(&mut self, key: ClientKey) -> SessionIndex {
         let entry = self.sessions.vacant_entry();
         let index = SessionIndex(entry.key() as u32);
         let generation = self.next_generation;
@@ -320,7 +320,13 @@ impl Shard {
         session.will_at = None;
         if session.is_durable() {
             let (origin, client) = (session.origin, session.key.clone());
-            self.journal.push(Mutation::SessionOpened { session: origin, client, expiry });
+            let mountpoint = session.mountpoint.clone();
+            self.journal.push(Mutation::SessionOpened {
+                session: origin,
+                client,
+                expiry,
+                mountpoint,
+            });
             let will = session.will.clone();
             self.journal.push(Mutation::Will { session: origin, will });
         }

@@ -40,6 +40,11 @@ impl Journal {
         }
     }
 
+    /// What was durable when the process ended.
+    pub(crate) fn load(&mut self) -> Vec<Mutation> {
+        self.store.load()
+    }
+
     /// Adds a mutation to this turn's batch.
     pub(crate) fn push(&mut self, mutation: Mutation) {
         self.batch.push(mutation);

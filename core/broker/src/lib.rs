@@ -15,6 +15,7 @@ mod mail;
 mod outgoing;
 mod publish;
 mod pulls;
+mod restore;
 mod retained;
 mod routes;
 mod session;

@@ -6,7 +6,7 @@ use crate::routes::SessionIndex;
 
 /// Whose answer a report belongs to: the publisher's shard, session and answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AckRef {
+pub(crate) struct AckRef {
     pub(crate) shard: ShardId,
     pub(crate) session: SessionIndex,
     pub(crate) generation: u32,
@@ -15,7 +15,7 @@ pub struct AckRef {
 
 /// A member of a shared group, as its home shard and the member's shard name it to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemberRef {
+pub(crate) struct MemberRef {
     pub(crate) shard: ShardId,
     pub(crate) session: SessionIndex,
     pub(crate) generation: u32,
@@ -23,7 +23,7 @@ pub struct MemberRef {
 
 /// On which terms a member takes part.
 #[derive(Clone, Copy, Debug)]
-pub struct MemberTerms {
+pub(crate) struct MemberTerms {
     pub(crate) qos: QoS,
     pub(crate) retain_as_published: bool,
     pub(crate) identifier: u32,
@@ -31,7 +31,7 @@ pub struct MemberTerms {
 
 /// Whether a member can be given messages now, and how many unsettled at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemberState {
+pub(crate) struct MemberState {
     pub(crate) online: bool,
     pub(crate) window: u16,
 }

@@ -264,6 +264,9 @@ impl Shard {
         let (sessions, mut cx) = self.split(now, sink);
         for target in &route.local {
             let Some(session) = sessions.get_mut(target.session.0 as usize) else { continue };
+            if session.is_ending() {
+                continue;
+            }
             let from_itself = origin != OriginId::default() && origin == session.origin;
             let Some(share) = target.grant(from_itself) else { continue };
             pulling |= !session.pulls.is_empty();

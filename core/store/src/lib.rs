@@ -9,7 +9,7 @@ mod memory;
 mod mutation;
 
 pub use memory::MemoryStore;
-pub use mutation::Mutation;
+pub use mutation::{Mutation, QueuedTerms};
 
 /// A place in the order of all batches of one store: everything submitted up to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -11,7 +11,8 @@ pub struct MemoryStore {
     pending: VecDeque<u64>,
     turn: u64,
     delay: Delay,
-    log: Option<Vec<Mutation>>,
+    /// The batches with their places, where they are remembered.
+    log: Option<Vec<(u64, Vec<Mutation>)>>,
 }
 
 #[derive(Debug)]
@@ -38,13 +39,14 @@ impl MemoryStore {
     }
 
     /// Every batch is durable 0 to `max` turns after it was submitted, but never before the one
-    /// ahead of it; the same seed gives the same delays. Remembers all mutations for `load`.
+    /// ahead of it; the same seed gives the same delays. Remembers all mutations, so that
+    /// `load` gives back the durable ones.
     #[must_use]
     pub fn seeded(seed: u64, max: u64) -> Self {
         Self::with(Delay::Seeded { state: seed | 1, max }, Some(Vec::new()))
     }
 
-    fn with(delay: Delay, log: Option<Vec<Mutation>>) -> Self {
+    fn with(delay: Delay, log: Option<Vec<(u64, Vec<Mutation>)>>) -> Self {
         MemoryStore { submitted: 0, durable: 0, pending: VecDeque::new(), turn: 0, delay, log }
     }
 
@@ -63,10 +65,10 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     fn submit(&mut self, batch: Vec<Mutation>) -> Lsn {
-        if let Some(log) = &mut self.log {
-            log.extend(batch);
-        }
         self.submitted += 1;
+        if let Some(log) = &mut self.log {
+            log.push((self.submitted, batch));
+        }
         let delay = self.draw();
         if delay == 0 && self.pending.is_empty() {
             self.durable = self.submitted;
@@ -87,7 +89,9 @@ impl Store for MemoryStore {
     }
 
     fn load(&mut self) -> Vec<Mutation> {
-        self.log.clone().unwrap_or_default()
+        let durable = self.durable;
+        let log = self.log.iter().flatten().filter(|(lsn, _)| *lsn <= durable);
+        log.flat_map(|(_, batch)| batch.iter().cloned()).collect()
     }
 }
 

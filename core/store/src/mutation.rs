@@ -1,6 +1,19 @@
 use std::sync::Arc;
 
-use core_model::{ClientKey, Expiry, OriginId, StoredMessage, Subscription, Timestamp, Will};
+use core_model::{ClientKey, Expiry, OriginId, QoS, StoredMessage, Subscription, Timestamp, Will};
+
+/// On which terms a session gets a message, fixed when it matched.
+#[derive(Clone, Debug)]
+pub struct QueuedTerms {
+    /// QoS of the delivery.
+    pub qos: QoS,
+    /// Retain flag of the delivery.
+    pub retain: bool,
+    /// Identifiers of the subscriptions that asked for it.
+    pub identifiers: Box<[u32]>,
+    /// The shared group on whose behalf the session gets it.
+    pub group: Option<Arc<str>>,
+}
 
 /// One change of durable state. A session is named by its keyed hash, which costs no allocation; the
 /// key itself is in [`Mutation::SessionOpened`].
@@ -14,6 +27,8 @@ pub enum Mutation {
         client: ClientKey,
         /// How long it outlives its link.
         expiry: Expiry,
+        /// Its topic prefix, placeholders replaced.
+        mountpoint: Box<str>,
     },
     /// The session's link closed; from here its expiry counts.
     LinkClosed {
@@ -60,6 +75,8 @@ pub enum Mutation {
         sequence: u64,
         /// The message; many sessions may refer to one.
         message: Arc<StoredMessage>,
+        /// On which terms the session gets it.
+        terms: QueuedTerms,
     },
     /// A waiting message got a handle and is about to be sent.
     HandleAllotted {
@@ -102,8 +119,17 @@ pub enum Mutation {
     GroupHeld {
         /// The group's filter with its share name.
         group: Box<str>,
+        /// Its place in the group's order.
+        sequence: i64,
         /// The message.
         message: Arc<StoredMessage>,
+    },
+    /// A message that a group held went to a member, or was dropped.
+    GroupTaken {
+        /// The group's filter with its share name.
+        group: Box<str>,
+        /// The message's place in the group's order.
+        sequence: i64,
     },
     /// A topic's retained message was set or removed.
     Retained {

@@ -2,13 +2,13 @@
 //! for each message and holds what nobody can take yet. All other shards only know that the group
 //! exists.
 
+mod held;
 mod pick;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use core_model::{Filter, QoS, ShardId, StoredMessage, Timestamp};
-use core_store::Mutation;
 use hashbrown::HashMap;
 
 use crate::mail::{AckRef, Letter, MemberRef, MemberTerms};
@@ -230,7 +230,7 @@ impl Shard {
         self.drain_held(now, name, sink);
     }
 
-    fn open_group(&mut self, name: &str, filter: &str) {
+    pub(super) fn open_group(&mut self, name: &str, filter: &str) {
         let strategy = Filter::parse(name)
             .ok()
             .and_then(|parsed| {
@@ -474,77 +474,5 @@ impl Shard {
             }
         }
         self.settle_notes(now, sink);
-    }
-
-    /// Keeps a message until a member can take it. QoS 0 is not kept.
-    fn hold(&mut self, name: &Arc<str>, arriving: &mut Arriving<'_>, dispatched: &mut Dispatched) {
-        if arriving.view.qos == QoS::AtMostOnce {
-            self.counters.dropped_qos0 += 1;
-            return;
-        }
-        let max = self.limits.group_held_messages_max;
-        let Some(group) = self.groups.by_name.get_mut(name) else { return };
-        if group.held.len() >= max {
-            self.counters.dropped_queue_full += 1;
-            return;
-        }
-        let message = Arc::clone(arriving.stored());
-        group.held.push_back(Arc::clone(&message));
-        self.journal.push(Mutation::GroupHeld { group: name.as_ref().into(), message });
-        dispatched.add(Offered::Taken { durable: true });
-    }
-
-    //= mqtt5:4.8.2-4
-    fn on_group_returned(
-        &mut self,
-        now: Timestamp,
-        name: &str,
-        messages: Vec<Arc<StoredMessage>>,
-        sink: &mut dyn Sink,
-    ) {
-        let Some(group) = self.groups.by_name.get_mut(name) else {
-            self.counters.dropped_discarded += messages.len() as u64;
-            return;
-        };
-        // They are older than what is held.
-        for message in messages.into_iter().rev() {
-            group.held.push_front(message);
-        }
-        self.drain_held(now, name, sink);
-    }
-
-    /// Gives held messages to members that have credit.
-    fn drain_held(&mut self, now: Timestamp, name: &str, sink: &mut dyn Sink) {
-        loop {
-            let Some((key, group)) = self.groups.by_name.get_key_value_mut(name) else { return };
-            let Some(message) = group.held.front() else { return };
-            let message = Arc::clone(message);
-            if !group.members.iter().any(Member::has_credit) {
-                return;
-            }
-            let key = Arc::clone(key);
-            group.held.pop_front();
-            let view = message.view();
-            if view.is_expired(now) {
-                self.counters.dropped_expired += 1;
-                continue;
-            }
-            let question = Question {
-                topic: view.topic,
-                origin: view.origin,
-                shard: self.id,
-                needs_credit: true,
-            };
-            let Some(place) = group.pick(&question, &mut self.random) else {
-                group.held.push_front(message.clone());
-                return;
-            };
-            let Some(member) = group.members.get_mut(place) else { return };
-            let (who, terms) = (member.who, member.terms);
-            member.outstanding += u16::from(view.qos.min(terms.qos) != QoS::AtMostOnce);
-            let mut arriving = Arriving::new(&view, Some(Arc::clone(&message)));
-            let mut dispatched = Dispatched::default();
-            self.give(now, &key, who, terms, &mut arriving, None, &mut dispatched, sink);
-        }
     }
 }

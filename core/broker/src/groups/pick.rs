@@ -13,7 +13,8 @@ pub(super) struct Group {
     /// Where round robin stands.
     pub(super) next: usize,
     pub(super) sticky: Option<MemberRef>,
-    pub(super) held: VecDeque<Arc<StoredMessage>>,
+    /// What nobody could take yet, each with its place in the group's order.
+    pub(super) held: VecDeque<(i64, Arc<StoredMessage>)>,
     /// Shards that do not know the group yet.
     pub(super) unknown_to: u16,
     /// Joins that are answered when all shards know it.

@@ -1,5 +1,6 @@
 //! The sending half of a session.
 
+mod restore;
 mod resume;
 mod settle;
 
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use core_model::{
     Delivery, Message, MessageRef, OriginId, Overflow, QoS, SlotId, StoredMessage, Timestamp,
 };
-use core_store::Mutation;
+use core_store::{Mutation, QueuedTerms};
 use smallvec::SmallVec;
 
 use crate::context::Cx;
@@ -53,6 +54,17 @@ pub(crate) struct Terms<'t> {
     pub(crate) identifiers: &'t [u32],
     /// The shared group on whose behalf the session gets it.
     pub(crate) group: Option<&'t Arc<str>>,
+}
+
+impl Terms<'_> {
+    fn to_journal(self) -> QueuedTerms {
+        QueuedTerms {
+            qos: self.qos,
+            retain: self.retain,
+            identifiers: self.identifiers.into(),
+            group: self.group.cloned(),
+        }
+    }
 }
 
 /// What became of an offered message.
@@ -172,6 +184,11 @@ impl Outgoing {
     /// Messages that wait.
     pub(crate) fn queued(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Messages that wait, and their bytes.
+    pub(crate) fn queued_size(&self) -> (usize, usize) {
+        (self.queue.len(), self.queued_bytes)
     }
 
     /// Whether the client takes messages at all now.
@@ -295,7 +312,8 @@ impl Outgoing {
         }
         if to.durable {
             let message = Arc::clone(arriving.stored());
-            cx.journal.push(Mutation::Queued { session: to.origin, sequence, message });
+            let terms = terms.to_journal();
+            cx.journal.push(Mutation::Queued { session: to.origin, sequence, message, terms });
         }
         let entry = InFlight {
             sequence,
@@ -375,7 +393,8 @@ impl Outgoing {
         let durable = to.durable && terms.qos != QoS::AtMostOnce;
         if durable {
             let message = Arc::clone(&message);
-            cx.journal.push(Mutation::Queued { session: to.origin, sequence, message });
+            let terms = terms.to_journal();
+            cx.journal.push(Mutation::Queued { session: to.origin, sequence, message, terms });
         }
         self.queued_bytes += size;
         self.queued_qos0 += u32::from(terms.qos == QoS::AtMostOnce);
