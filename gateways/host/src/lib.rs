@@ -1,14 +1,36 @@
 //! What all gateways share: the contract of a protocol's state machine, and the shard loop that owns
 //! sockets, machines and one shard of the core.
 //!
-//! All contact with the asynchronous runtime is in one module, [`shard_loop`](self), so that it can
-//! be replaced. Deliberately missing: any protocol.
+//! A [`Node`] is one thread per shard. Each thread is one loop of turns (`shard_loop`); all contact
+//! with the asynchronous runtime is in one module, `reactor`, so that it can be replaced.
+//! Deliberately missing: any protocol, and any task, channel or timer of its own for a link.
 #![deny(missing_docs)]
 
+mod acceptor;
+mod clock;
+mod config;
+mod counters;
+mod events;
 mod gateway;
+mod links;
 mod machine;
+mod node;
+mod outgoing;
 mod output;
+mod pool;
+mod reactor;
+mod reading;
+mod ring;
+mod shard_loop;
+mod shared;
+mod sys;
+mod timers;
+mod unread;
+mod writing;
 
+pub use config::{HostLimits, ListenerConfig, NodeConfig, OnFailure, OpenStore};
+pub use counters::{HostCounters, NodeCounters};
 pub use gateway::{Framed, Gateway, Link, LinkFacts, ListenerFacts, Progress};
 pub use machine::{Close, Context, Machine, Operations};
+pub use node::{Node, StartError, StopReport};
 pub use output::{Output, REFERENCE_BYTES_MIN};

@@ -1,0 +1,179 @@
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
+
+use core_model::{ShardId, Timestamp};
+use gateway_transport::AcceptFault;
+
+use crate::events::HostEvent;
+use crate::reactor::{Listening, Socket};
+use crate::{Gateway, HostCounters, HostLimits, ListenerConfig, ListenerFacts};
+
+/// Milliseconds for which repeated exhaustion is counted, but not logged again.
+const LOG_PAUSE_MS: u64 = 60_000;
+
+/// A listener, as the links of all shards see it.
+pub(crate) struct Listener {
+    pub(crate) facts: Arc<ListenerFacts>,
+    pub(crate) gateway: Arc<dyn Gateway>,
+    max_connections: usize,
+    connections: AtomicUsize,
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listener").field("facts", &self.facts).finish_non_exhaustive()
+    }
+}
+
+impl Listener {
+    /// From its configuration.
+    pub(crate) fn new(config: &ListenerConfig) -> Arc<Self> {
+        Arc::new(Listener {
+            facts: Arc::clone(&config.facts),
+            gateway: Arc::clone(&config.gateway),
+            max_connections: config.max_connections,
+            connections: AtomicUsize::new(0),
+        })
+    }
+
+    /// Connections that hold a permit now.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    fn admit(self: &Arc<Self>) -> Option<Permit> {
+        // Only the shard that owns the listener adds, so the check cannot be overtaken.
+        if self.connections() >= self.max_connections {
+            return None;
+        }
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        Some(Permit(Arc::clone(self)))
+    }
+}
+
+/// One of the connections that a listener may have; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Permit(Arc<Listener>);
+
+impl Permit {
+    /// The listener.
+    pub(crate) fn listener(&self) -> &Listener {
+        &self.0
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection without a link yet.
+#[derive(Debug)]
+pub(crate) struct Accepted<S> {
+    /// A socket of this thread's reactor, or a stream on its way to another.
+    pub(crate) socket: S,
+    pub(crate) peer: SocketAddr,
+    pub(crate) permit: Permit,
+}
+
+/// Accepts the connections of one listener and hands them to all shards in turn.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    listening: Listening,
+    waker: Waker,
+    listener: Arc<Listener>,
+    /// Whether somebody may be waiting.
+    ready: bool,
+    resume_at: Option<Timestamp>,
+    logged_at: Option<Timestamp>,
+    next_shard: u16,
+}
+
+impl Acceptor {
+    /// Registers `socket` with the reactor of this thread; `waker` marks it ready.
+    pub(crate) fn new(
+        socket: TcpListener,
+        waker: Waker,
+        listener: Arc<Listener>,
+    ) -> std::io::Result<Self> {
+        Ok(Acceptor {
+            listening: Listening::register(socket)?,
+            waker,
+            listener,
+            ready: true,
+            resume_at: None,
+            logged_at: None,
+            next_shard: 0,
+        })
+    }
+
+    /// Somebody waits.
+    pub(crate) fn wake(&mut self) {
+        self.ready = true;
+    }
+
+    /// When it has to be looked at although nobody called.
+    pub(crate) fn resume_at(&self) -> Option<Timestamp> {
+        self.resume_at
+    }
+
+    /// Whether [`Self::accept`] has something to do at `now`.
+    pub(crate) fn is_ready(&self, now: Timestamp) -> bool {
+        self.ready && self.resume_at.is_none_or(|at| at <= now)
+    }
+
+    /// Accepts what waits, as far as one turn may, and passes each connection to `place`.
+    pub(crate) fn accept(
+        &mut self,
+        now: Timestamp,
+        limits: &HostLimits,
+        shards: u16,
+        counters: &mut HostCounters,
+        mut place: impl FnMut(ShardId, Accepted<Socket>),
+    ) {
+        self.resume_at = None;
+        for _ in 0..limits.accepts_per_turn_max {
+            match self.listening.accept(&self.waker) {
+                Ok(None) => {
+                    self.ready = false;
+                    return;
+                }
+                Ok(Some((socket, peer))) => {
+                    let Some(permit) = self.listener.admit() else {
+                        counters.refused += 1;
+                        continue;
+                    };
+                    counters.accepted += 1;
+                    self.next_shard = (self.next_shard + 1) % shards.max(1);
+                    place(ShardId(self.next_shard), Accepted { socket, peer, permit });
+                }
+                Err(error) => match gateway_transport::accept_fault(&error) {
+                    AcceptFault::Peer => {}
+                    // A listener that fails for a reason unknown must not make the shard spin.
+                    AcceptFault::Exhausted | AcceptFault::Listener => {
+                        self.rest(now, limits, counters, &error);
+                        return;
+                    }
+                },
+            }
+        }
+    }
+
+    fn rest(
+        &mut self,
+        now: Timestamp,
+        limits: &HostLimits,
+        counters: &mut HostCounters,
+        error: &std::io::Error,
+    ) {
+        counters.accept_pauses += 1;
+        self.resume_at = Some(now.plus_millis(limits.accept_pause_ms));
+        if self.logged_at.is_none_or(|at| at.plus_millis(LOG_PAUSE_MS) <= now) {
+            self.logged_at = Some(now);
+            HostEvent::AcceptPaused { listener: &self.listener.facts.name, error }.emit();
+        }
+    }
+}

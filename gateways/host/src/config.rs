@@ -1,0 +1,134 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use core_model::{BrokerLimits, Plugins, ShardId};
+use core_store::{MemoryStore, Store};
+
+use crate::{Gateway, ListenerFacts};
+
+/// Makes the store of a shard, on the shard's own thread.
+pub type OpenStore = dyn Fn(ShardId) -> Box<dyn Store> + Send + Sync;
+
+/// Called when a shard has panicked, with its number and what it said. The node is of no use any
+/// more: its sessions on that shard are gone.
+pub type OnFailure = dyn Fn(ShardId, &str) + Send + Sync;
+
+/// Everything that a node needs to know at its start.
+pub struct NodeConfig {
+    /// Threads that own links and sessions; 0 for as many as there are CPUs that this process may
+    /// use.
+    pub shards: u16,
+    /// Batches that may wait in the ring from one shard to another, at least 1.
+    pub ring_capacity: usize,
+    /// Bounds of links.
+    pub limits: HostLimits,
+    /// Bounds and habits of the core.
+    pub broker_limits: Arc<BrokerLimits>,
+    /// Plug-ins.
+    pub plugins: Arc<Plugins>,
+    /// Where durable state goes.
+    pub store: Arc<OpenStore>,
+    /// Source of all random choices; `None` for a fresh one.
+    pub seed: Option<u64>,
+    /// Seconds between two updates of the `$SYS` topics; 0 for none.
+    pub sys_interval_s: u32,
+    /// Name and version of the server, for `$SYS/broker/version`.
+    pub version: Box<str>,
+    /// Where clients connect.
+    pub listeners: Vec<ListenerConfig>,
+    /// Told of a panic.
+    pub on_failure: Arc<OnFailure>,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        NodeConfig {
+            shards: 0,
+            ring_capacity: 64,
+            limits: HostLimits::default(),
+            broker_limits: Arc::default(),
+            plugins: Arc::default(),
+            store: Arc::new(|_| Box::new(MemoryStore::immediate())),
+            seed: None,
+            sys_interval_s: 10,
+            version: concat!("manifold ", env!("CARGO_PKG_VERSION")).into(),
+            listeners: Vec::new(),
+            on_failure: Arc::new(|_, _| {}),
+        }
+    }
+}
+
+/// One listener.
+#[derive(Clone)]
+pub struct ListenerConfig {
+    /// What its links are told about it.
+    pub facts: Arc<ListenerFacts>,
+    /// Address; port 0 lets the system choose.
+    pub bind: SocketAddr,
+    /// Connections that the system keeps until they are accepted.
+    pub backlog: u32,
+    /// Links at once; a connection beyond it is accepted and closed without a byte, so that its
+    /// client learns of it at once and does not wait in the backlog.
+    pub max_connections: usize,
+    /// The protocol spoken here.
+    pub gateway: Arc<dyn Gateway>,
+}
+
+impl ListenerConfig {
+    /// A listener with the default bounds: a backlog of 1024 and 100 000 connections.
+    #[must_use]
+    pub fn new(facts: Arc<ListenerFacts>, bind: SocketAddr, gateway: Arc<dyn Gateway>) -> Self {
+        ListenerConfig { facts, bind, backlog: 1024, max_connections: 100_000, gateway }
+    }
+}
+
+/// Bounds of links and of the work in a turn of a shard.
+#[derive(Clone, Debug)]
+pub struct HostLimits {
+    /// Bytes that a link reads in one turn, at least 4096. One such buffer per shard.
+    pub read_buffer_bytes: usize,
+    /// Output from which on a link counts as congested and its machine is told.
+    pub write_buffer_high_bytes: usize,
+    /// Output that a machine may add after it was told; more closes the link.
+    pub write_overrun_bytes_max: usize,
+    /// Seconds after which a link is closed that takes none of the output that waits for it.
+    pub write_stall_timeout_s: u32,
+    /// Seconds that the last output of a closing link has.
+    pub close_timeout_s: u32,
+    /// Seconds that a peer has to close its side after our farewell.
+    pub linger_timeout_s: u32,
+    /// Input that is read and thrown away in that time.
+    pub linger_bytes_max: usize,
+    /// Connections accepted by one listener in one turn.
+    pub accepts_per_turn_max: u32,
+    /// Milliseconds that a listener rests when the system is out of descriptors.
+    pub accept_pause_ms: u64,
+    /// Pieces of mail to other shards after which a turn reads no more links.
+    pub mail_per_turn_max: usize,
+    /// Output of a shard after which a turn writes without waiting for its end.
+    pub output_per_turn_bytes_max: usize,
+    /// Bytes of free output buffers that a shard keeps.
+    pub pool_bytes_max: usize,
+    /// Milliseconds between two looks of others at a shard's counters.
+    pub counters_interval_ms: u64,
+}
+
+impl Default for HostLimits {
+    fn default() -> Self {
+        HostLimits {
+            read_buffer_bytes: 64 * 1024,
+            write_buffer_high_bytes: 1 << 20,
+            write_overrun_bytes_max: 4 << 20,
+            write_stall_timeout_s: 60,
+            close_timeout_s: 5,
+            linger_timeout_s: 2,
+            linger_bytes_max: 256 * 1024,
+            accepts_per_turn_max: 64,
+            accept_pause_ms: 1_000,
+            mail_per_turn_max: 16_384,
+            output_per_turn_bytes_max: 4 << 20,
+            pool_bytes_max: 8 << 20,
+            counters_interval_ms: 1_000,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+use core_broker::Counters;
+
+/// What a shard counts about its links; plain integers that a reader sums over the shards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HostCounters {
+    /// Links now.
+    pub links: u64,
+    /// Links opened, not counting those that came from another shard.
+    pub links_opened: u64,
+    /// Links that came from another shard, which is their session's home.
+    pub links_moved: u64,
+    /// Links closed since they took no output for too long.
+    pub links_stalled: u64,
+    /// Links closed since their output grew although they were congested.
+    pub links_overrun: u64,
+    /// Links closed since their input was no frame of the protocol.
+    pub input_refused: u64,
+    /// Frames handled.
+    pub frames: u64,
+    /// Bytes read from sockets.
+    pub bytes_read: u64,
+    /// Bytes written to sockets.
+    pub bytes_written: u64,
+    /// Reads that brought something.
+    pub reads: u64,
+    /// Writes that took something.
+    pub writes: u64,
+    /// Turns of the loop.
+    pub turns: u64,
+    /// Turns at whose end a ring had no room.
+    pub ring_full: u64,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections closed since the listener had too many.
+    pub refused: u64,
+    /// Times that a listener rested since the system was out of descriptors.
+    pub accept_pauses: u64,
+}
+
+impl HostCounters {
+    /// Adds another shard's counters.
+    pub fn add(&mut self, other: &HostCounters) {
+        self.links += other.links;
+        self.links_opened += other.links_opened;
+        self.links_moved += other.links_moved;
+        self.links_stalled += other.links_stalled;
+        self.links_overrun += other.links_overrun;
+        self.input_refused += other.input_refused;
+        self.frames += other.frames;
+        self.bytes_read += other.bytes_read;
+        self.bytes_written += other.bytes_written;
+        self.reads += other.reads;
+        self.writes += other.writes;
+        self.turns += other.turns;
+        self.ring_full += other.ring_full;
+        self.accepted += other.accepted;
+        self.refused += other.refused;
+        self.accept_pauses += other.accept_pauses;
+    }
+}
+
+/// All counters of a shard, or of a node.
+#[derive(Clone, Debug, Default)]
+pub struct NodeCounters {
+    /// Sessions and messages.
+    pub broker: Counters,
+    /// Links and bytes.
+    pub host: HostCounters,
+}
+
+impl NodeCounters {
+    /// Adds another shard's counters.
+    pub fn add(&mut self, other: &NodeCounters) {
+        self.broker.add(&other.broker);
+        self.host.add(&other.host);
+    }
+}

@@ -1,0 +1,60 @@
+use std::io;
+use std::net::SocketAddr;
+
+use codec_wire::DecodeError;
+use core_model::{LinkId, Reason, ShardId};
+
+/// What happens to links, listeners and shards, for the log. Never one per message; what a peer can
+/// cause at will is at most DEBUG.
+#[derive(Debug)]
+pub(crate) enum HostEvent<'a> {
+    /// A listener takes connections.
+    ListenerOpened { listener: &'a str, gateway: &'static str, address: SocketAddr },
+    /// A listener rests, since the system is out of descriptors or memory.
+    AcceptPaused { listener: &'a str, error: &'a io::Error },
+    /// A link is there.
+    LinkOpened { listener: &'a str, link: LinkId, peer: SocketAddr },
+    /// A link went to the home shard of its session.
+    LinkMoved { link: LinkId, to: ShardId },
+    /// A link's input is no frame of its protocol.
+    InputRefused { listener: &'a str, link: LinkId, error: &'a DecodeError },
+    /// A link's machine is through with it.
+    LinkClosed { listener: &'a str, link: LinkId, reason: Reason },
+    /// A shard panicked.
+    ShardFailed { shard: ShardId, message: &'a str },
+    /// The node has stopped.
+    Stopped { links_left: usize },
+}
+
+impl HostEvent<'_> {
+    /// Writes the event to the log.
+    pub(crate) fn emit(&self) {
+        match self {
+            HostEvent::ListenerOpened { listener, gateway, address } => {
+                tracing::info!(listener, gateway, %address, "listener opened");
+            }
+            HostEvent::AcceptPaused { listener, error } => {
+                tracing::warn!(listener, %error, "listener rests, the system is exhausted");
+            }
+            HostEvent::LinkOpened { listener, link, peer } => {
+                tracing::debug!(listener, link = link.index, %peer, "link opened");
+            }
+            HostEvent::LinkMoved { link, to } => {
+                tracing::trace!(link = link.index, shard = to.0, "link moved to another shard");
+            }
+            HostEvent::InputRefused { listener, link, error } => {
+                let requirement = error.requirement;
+                tracing::debug!(listener, link = link.index, %error, requirement, "input refused");
+            }
+            HostEvent::LinkClosed { listener, link, reason } => {
+                tracing::debug!(listener, link = link.index, %reason, "link closed");
+            }
+            HostEvent::ShardFailed { shard, message } => {
+                tracing::error!(shard = shard.0, error = message, "shard panicked");
+            }
+            HostEvent::Stopped { links_left } => {
+                tracing::info!(links_left, "node stopped");
+            }
+        }
+    }
+}

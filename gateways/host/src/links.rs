@@ -1,0 +1,384 @@
+use std::collections::VecDeque;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::task::Waker;
+
+use core_broker::Sink;
+use core_model::{Event, LinkId, Operation, Reason, ShardId, SlotId, Timestamp};
+use slab::Slab;
+
+use crate::acceptor::Permit;
+use crate::events::HostEvent;
+use crate::pool::Pool;
+use crate::reactor::{ReadyList, Socket, Token};
+use crate::timers::Timers;
+use crate::unread::Unread;
+use crate::{Close, Context, HostCounters, HostLimits, Link, Operations, Output, Progress};
+
+/// One link of a shard. Small, since most links are idle.
+#[derive(Debug)]
+pub(crate) struct OpenLink {
+    pub(crate) id: LinkId,
+    pub(crate) socket: Socket,
+    pub(crate) waker: Waker,
+    pub(crate) phase: Phase,
+    pub(crate) output: Output,
+    pub(crate) unread: Unread,
+    pub(crate) permit: Permit,
+    /// Whether the socket takes no output; it is not tried again before its waker says so.
+    pub(crate) blocked: bool,
+    /// Since when output waits of which the socket has taken nothing.
+    pub(crate) stalled_since: Option<Timestamp>,
+    /// While the link is congested: the size beyond which its output must not grow.
+    pub(crate) output_bytes_max: Option<usize>,
+    /// Whether it is on the list of links that a turn has to finish.
+    touched: bool,
+    /// Whether it is on the list of links to read.
+    queued: bool,
+    /// Whether its machine waits for an answer before it takes more input.
+    pub(crate) waiting: bool,
+    /// Whether it may still move to another shard.
+    pub(crate) may_move: bool,
+    /// Whether it has asked for a session.
+    pub(crate) connected: bool,
+}
+
+/// How far a link's life is.
+pub(crate) enum Phase {
+    /// The machine is at work.
+    Open(Box<dyn Link>),
+    /// The machine is through; its last output is being written.
+    Flushing { until: Timestamp, linger: bool },
+    /// Everything is written; the peer is given time to read it and close.
+    Lingering { until: Timestamp, bytes_left: usize },
+    /// To be dropped at the end of the turn.
+    Gone,
+}
+
+impl std::fmt::Debug for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Phase::Open(_) => "Open",
+            Phase::Flushing { .. } => "Flushing",
+            Phase::Lingering { .. } => "Lingering",
+            Phase::Gone => "Gone",
+        })
+    }
+}
+
+/// A link without its place on a shard.
+pub(crate) struct LooseLink {
+    pub(crate) machine: Box<dyn Link>,
+    pub(crate) permit: Permit,
+    pub(crate) output: Output,
+    pub(crate) unread: Unread,
+    pub(crate) may_move: bool,
+}
+
+/// A link on its way to another shard.
+pub(crate) struct MovedLink {
+    pub(crate) stream: TcpStream,
+    pub(crate) link: LooseLink,
+    /// What is to be applied there before anything else is read: its connect.
+    pub(crate) operations: Vec<(u32, Operation<'static>)>,
+}
+
+impl std::fmt::Debug for MovedLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MovedLink").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}
+
+/// The links of a shard, and where the core's events reach them.
+///
+/// Nothing here calls the core: operations that machines ask for outside of input are collected in
+/// `pending`, and the loop applies them.
+pub(crate) struct Links {
+    /// The time of this turn.
+    pub(crate) now: Timestamp,
+    pub(crate) limits: Arc<HostLimits>,
+    pub(crate) counters: HostCounters,
+    pub(crate) timers: Timers,
+    pub(crate) pool: Pool,
+    /// Operations to be applied next, oldest first.
+    pub(crate) pending: VecDeque<(SlotId, Operation<'static>)>,
+    /// Links to read as soon as the rings have room.
+    pub(crate) to_read: Vec<u32>,
+    /// Links that something has happened to in this turn.
+    pub(crate) touched: Vec<u32>,
+    /// Bytes of output since the last write.
+    pub(crate) unflushed: usize,
+    shard: ShardId,
+    ready: Arc<ReadyList>,
+    pub(crate) table: Slab<OpenLink>,
+    next_generation: u32,
+    operations: Operations<'static>,
+}
+
+impl Links {
+    /// An empty table for `shard`, whose sockets report to `ready`.
+    pub(crate) fn new(
+        shard: ShardId,
+        now: Timestamp,
+        limits: Arc<HostLimits>,
+        ready: Arc<ReadyList>,
+    ) -> Self {
+        Links {
+            now,
+            counters: HostCounters::default(),
+            timers: Timers::new(now),
+            pool: Pool::new(limits.pool_bytes_max),
+            limits,
+            pending: VecDeque::new(),
+            to_read: Vec::new(),
+            touched: Vec::new(),
+            unflushed: 0,
+            shard,
+            ready,
+            table: Slab::new(),
+            next_generation: 0,
+            operations: Operations::new(),
+        }
+    }
+
+    /// How many links there are, closing ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// The places of all links.
+    pub(crate) fn indices(&self) -> Vec<u32> {
+        self.table.iter().map(|(index, _)| index as u32).collect()
+    }
+
+    /// The link at a place.
+    #[inline]
+    pub(crate) fn at(&mut self, index: u32) -> Option<&mut OpenLink> {
+        self.table.get_mut(index as usize)
+    }
+
+    /// Gives a link its place, and looks for input at the next opportunity.
+    pub(crate) fn insert(&mut self, socket: Socket, loose: LooseLink) -> LinkId {
+        let entry = self.table.vacant_entry();
+        // 2^32 descriptors are beyond what a system can have.
+        let index = entry.key() as u32;
+        let id = LinkId { index, generation: self.next_generation };
+        self.next_generation = self.next_generation.wrapping_add(1);
+        entry.insert(OpenLink {
+            id,
+            socket,
+            waker: self.ready.waker(Token::Link(index)),
+            phase: Phase::Open(loose.machine),
+            output: loose.output,
+            // What it brings along is to be decoded even if nothing more comes.
+            waiting: true,
+            unread: loose.unread,
+            permit: loose.permit,
+            blocked: false,
+            stalled_since: None,
+            output_bytes_max: None,
+            touched: false,
+            queued: false,
+            may_move: loose.may_move,
+            connected: false,
+        });
+        self.counters.links = self.table.len() as u64;
+        self.touch(index);
+        self.queue_read(index);
+        id
+    }
+
+    /// Takes a link out of the table.
+    pub(crate) fn remove(&mut self, index: u32) -> Option<OpenLink> {
+        let mut link = self.table.try_remove(index as usize)?;
+        self.timers.disarm(index);
+        self.counters.links = self.table.len() as u64;
+        let left = link.output.len();
+        reclaim(&mut link.output, left, &mut self.pool);
+        Some(link)
+    }
+
+    /// Has the end of the turn look at a link.
+    #[inline]
+    pub(crate) fn touch(&mut self, index: u32) {
+        if let Some(link) = self.table.get_mut(index as usize)
+            && !link.touched
+        {
+            link.touched = true;
+            self.touched.push(index);
+        }
+    }
+
+    /// The end of the turn has looked at a link.
+    pub(crate) fn finished(&mut self, index: u32) {
+        if let Some(link) = self.table.get_mut(index as usize) {
+            link.touched = false;
+        }
+    }
+
+    /// Has a link read at the next opportunity.
+    #[inline]
+    pub(crate) fn queue_read(&mut self, index: u32) {
+        if let Some(link) = self.table.get_mut(index as usize)
+            && !link.queued
+        {
+            link.queued = true;
+            self.to_read.push(index);
+        }
+    }
+
+    /// A link is about to be read.
+    pub(crate) fn dequeue_read(&mut self, index: u32) -> Option<&mut OpenLink> {
+        let link = self.table.get_mut(index as usize)?;
+        link.queued = false;
+        Some(link)
+    }
+
+    /// A link's socket can be read or written.
+    pub(crate) fn wake(&mut self, index: u32) {
+        let Some(link) = self.table.get_mut(index as usize) else { return };
+        if std::mem::take(&mut link.blocked) {
+            self.touch(index);
+        }
+        self.queue_read(index);
+    }
+
+    /// Lets the machine of a link decode and handle one frame. `None` when it has none any more.
+    #[inline]
+    pub(crate) fn input<'a>(
+        &mut self,
+        index: u32,
+        input: &'a [u8],
+        operations: &mut Operations<'a>,
+    ) -> Option<(Progress, Option<Close>)> {
+        let link = self.table.get_mut(index as usize)?;
+        let Phase::Open(machine) = &mut link.phase else { return None };
+        let before = link.output.len();
+        if before == 0 {
+            lend(&mut link.output, &mut self.pool);
+        }
+        let mut close = None;
+        let mut context = Context::new(self.now, &mut link.output, operations, &mut close);
+        let progress = machine.on_input(input, &mut context);
+        self.unflushed += link.output.len().saturating_sub(before);
+        Some((progress, close))
+    }
+
+    /// Calls the machine of a link, outside of input.
+    pub(crate) fn call(
+        &mut self,
+        index: u32,
+        act: impl FnOnce(&mut dyn Link, &mut Context<'static, '_>),
+    ) {
+        let Some(link) = self.table.get_mut(index as usize) else { return };
+        let Phase::Open(machine) = &mut link.phase else { return };
+        let before = link.output.len();
+        if before == 0 {
+            lend(&mut link.output, &mut self.pool);
+        }
+        let mut close = None;
+        let operations = &mut self.operations;
+        act(
+            machine.as_mut(),
+            &mut Context::new(self.now, &mut link.output, operations, &mut close),
+        );
+        self.unflushed += link.output.len().saturating_sub(before);
+        let resumes = link.waiting && machine.is_ready();
+        let id = link.id;
+        if !link.touched {
+            link.touched = true;
+            self.touched.push(index);
+        }
+        if !self.operations.is_empty() {
+            self.collect(id);
+        }
+        if let Some(close) = close {
+            self.close(index, close);
+        } else if resumes {
+            self.queue_read(index);
+        }
+    }
+
+    /// Ends a link as its machine, or the host, wants it.
+    pub(crate) fn close(&mut self, index: u32, close: Close) {
+        let Some(link) = self.table.get_mut(index as usize) else { return };
+        match close {
+            Close::Now(reason) => self.end(index, reason, Phase::Gone),
+            Close::Flush(reason) => {
+                let until = self.now.plus_seconds(self.limits.close_timeout_s);
+                // Closing a socket with unread input resets the connection, which may destroy what
+                // the peer has not read yet: worth caring for when there is something to read.
+                let linger = reason.is_error() || !link.output.is_empty();
+                self.end(index, reason, Phase::Flushing { until, linger });
+            }
+        }
+    }
+
+    /// Ends a link whose peer is gone or sends no more: what waits is written if that can be done
+    /// at once.
+    pub(crate) fn lose(&mut self, index: u32) {
+        let phase = Phase::Flushing { until: self.now, linger: false };
+        self.end(index, Reason::UNSPECIFIED, phase);
+    }
+
+    fn end(&mut self, index: u32, reason: Reason, next: Phase) {
+        let Some(link) = self.table.get_mut(index as usize) else { return };
+        if !matches!(link.phase, Phase::Open(_)) {
+            return;
+        }
+        let Phase::Open(mut machine) = std::mem::replace(&mut link.phase, next) else { return };
+        link.unread = Unread::Nothing;
+        let (id, listener) = (link.id, &link.permit.listener().facts.name);
+        HostEvent::LinkClosed { listener, link: id, reason }.emit();
+        self.depart(machine.as_mut(), id, reason);
+        self.touch(index);
+    }
+
+    /// Tells a machine that its link is gone; `id` names its slots.
+    pub(crate) fn depart(&mut self, machine: &mut dyn Link, id: LinkId, reason: Reason) {
+        let (mut nowhere, mut close) = (Output::default(), None);
+        let operations = &mut self.operations;
+        machine.on_close(reason, &mut Context::new(self.now, &mut nowhere, operations, &mut close));
+        self.collect(id);
+    }
+
+    /// The slot of a link.
+    pub(crate) fn slot(&self, link: LinkId, number: u32) -> SlotId {
+        SlotId { shard: self.shard, link, number }
+    }
+
+    fn collect(&mut self, link: LinkId) {
+        let shard = self.shard;
+        let operations = self.operations.drain(..);
+        self.pending.extend(
+            operations.map(|(number, operation)| (SlotId { shard, link, number }, operation)),
+        );
+    }
+}
+
+impl Sink for Links {
+    #[inline]
+    fn event(&mut self, slot: SlotId, event: Event<'_>) {
+        debug_assert_eq!(slot.shard, self.shard);
+        let index = slot.link.index;
+        if self.table.get(index as usize).is_some_and(|link| link.id == slot.link) {
+            self.call(index, |machine, context| machine.on_event(slot.number, event, context));
+        }
+    }
+}
+
+/// Gives an empty output a free buffer.
+#[inline]
+fn lend(output: &mut Output, pool: &mut Pool) {
+    let mut buffer = pool.take();
+    output.adopt(&mut buffer);
+    pool.put(buffer);
+}
+
+/// Forgets the first `count` bytes of an output, and takes the buffer of an empty one back.
+#[inline]
+pub(crate) fn reclaim(output: &mut Output, count: usize, pool: &mut Pool) {
+    let mut buffer = Vec::new();
+    output.advance(count, &mut buffer);
+    pool.put(buffer);
+}

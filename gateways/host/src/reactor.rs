@@ -1,0 +1,269 @@
+//! The only place that knows the asynchronous runtime.
+//!
+//! A shard is one future on a single-threaded runtime, and the runtime is used to wait for sockets,
+//! for one timer and for other threads, and for nothing else. There is no task per link: the waker of
+//! a link's socket puts a [`Token`] on the shard's [`ReadyList`].
+
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::net::{self, SocketAddr};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::Output;
+
+/// Parts of an output that one system call takes.
+const SLICES_MAX: usize = 64;
+
+/// What became ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Token {
+    /// The socket of the link at this place of the shard's table.
+    Link(u32),
+    /// The shard's listener of this number.
+    Listener(u16),
+}
+
+/// What became ready since the last turn. The reactor runs on the shard's own thread, so the lock is
+/// never contended.
+#[derive(Debug, Default)]
+pub(crate) struct ReadyList(Mutex<Ready>);
+
+#[derive(Debug, Default)]
+struct Ready {
+    tokens: Vec<Token>,
+    shard: Option<Waker>,
+}
+
+#[derive(Debug)]
+struct TokenWaker {
+    token: Token,
+    list: Arc<ReadyList>,
+}
+
+impl ReadyList {
+    /// A waker that puts `token` on the list.
+    pub(crate) fn waker(self: &Arc<Self>, token: Token) -> Waker {
+        Waker::from(Arc::new(TokenWaker { token, list: Arc::clone(self) }))
+    }
+
+    /// Swaps the list with the empty list `tokens`.
+    pub(crate) fn take(&self, tokens: &mut Vec<Token>) {
+        debug_assert!(tokens.is_empty());
+        std::mem::swap(&mut self.lock().tokens, tokens);
+    }
+
+    fn push(&self, token: Token) {
+        let mut ready = self.lock();
+        ready.tokens.push(token);
+        if ready.tokens.len() == 1
+            && let Some(shard) = &ready.shard
+        {
+            shard.wake_by_ref();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ready> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for TokenWaker {
+    fn wake(self: Arc<Self>) {
+        self.list.push(self.token);
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.list.push(self.token);
+    }
+}
+
+/// When a shard wants its next turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// At once, after a look at the sockets.
+    Again,
+    /// When something is ready, or at this time.
+    Wait(Option<Instant>),
+    /// Never.
+    Stop,
+}
+
+/// What the reactor drives.
+pub(crate) trait Turn {
+    /// Does everything that can be done now.
+    fn turn(&mut self) -> Next;
+}
+
+/// Runs what `build` makes until it wants to stop, and returns it. `build` gets the shard's ready
+/// list and the waker by which other threads end its sleep.
+///
+/// # Errors
+/// The system has no descriptors or memory for a reactor, or `build` fails.
+pub(crate) fn run<T: Turn>(
+    build: impl FnOnce(Arc<ReadyList>, &Waker) -> io::Result<T>,
+) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .event_interval(1024)
+        .max_io_events_per_tick(4096)
+        .build()?;
+    // The cooperative budget would stop a turn after 128 sockets.
+    runtime.block_on(tokio::task::unconstrained(async {
+        let list = Arc::new(ReadyList::default());
+        let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
+        list.lock().shard = Some(waker.clone());
+        let mut shard = build(list, &waker)?;
+        let mut alarm = Alarm::new();
+        poll_fn(|context| match shard.turn() {
+            Next::Stop => Poll::Ready(()),
+            Next::Again => look_again(context),
+            Next::Wait(at) => match alarm.set(at, context) {
+                Poll::Ready(()) => look_again(context),
+                Poll::Pending => Poll::Pending,
+            },
+        })
+        .await;
+        Ok(shard)
+    }))
+}
+
+/// Has the future polled again after the runtime has looked at the sockets; waking it directly would
+/// have it polled without.
+fn look_again(context: &mut Context<'_>) -> Poll<()> {
+    pin!(tokio::task::yield_now()).poll(context)
+}
+
+/// The one timer of a shard. It is lazy: a later time than the one that it is set for leaves it as it
+/// is, which costs a turn with nothing to do.
+struct Alarm {
+    sleep: Pin<Box<tokio::time::Sleep>>,
+    set_for: Option<Instant>,
+}
+
+impl Alarm {
+    fn new() -> Self {
+        Alarm { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), set_for: None }
+    }
+
+    fn set(&mut self, at: Option<Instant>, context: &mut Context<'_>) -> Poll<()> {
+        if self.sleep.is_elapsed() {
+            self.set_for = None;
+        }
+        let Some(at) = at else { return Poll::Pending };
+        if self.set_for.is_some_and(|set_for| set_for <= at) {
+            return Poll::Pending;
+        }
+        self.set_for = Some(at);
+        self.sleep.as_mut().reset(at.into());
+        self.sleep.as_mut().poll(context)
+    }
+}
+
+/// A connected stream, registered with the reactor of the current thread.
+#[derive(Debug)]
+pub(crate) struct Socket(TcpStream);
+
+impl Socket {
+    /// Registers a non-blocking stream.
+    ///
+    /// # Errors
+    /// The system has no memory for one more.
+    pub(crate) fn register(stream: net::TcpStream) -> io::Result<Self> {
+        TcpStream::from_std(stream).map(Socket)
+    }
+
+    /// Takes the stream from the reactor, to register it on another thread.
+    ///
+    /// # Errors
+    /// What the system says; the stream is closed then.
+    pub(crate) fn release(self) -> io::Result<net::TcpStream> {
+        self.0.into_std()
+    }
+
+    /// Reads once. `Ok(None)` when nothing is there: `waker` is woken when there is; `Ok(Some(0))`
+    /// when the peer sends no more.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    #[inline]
+    pub(crate) fn read(&mut self, waker: &Waker, into: &mut [u8]) -> io::Result<Option<usize>> {
+        let mut buffer = ReadBuf::new(into);
+        match Pin::new(&mut self.0).poll_read(&mut Context::from_waker(waker), &mut buffer) {
+            Poll::Pending => Ok(None),
+            Poll::Ready(Ok(())) => Ok(Some(buffer.filled().len())),
+            Poll::Ready(Err(error)) => Err(error),
+        }
+    }
+
+    /// Has `waker` woken when there is something to read; returns `true` when there is already. After
+    /// a read that did not fill its buffer this asks the reactor only, not the system.
+    #[inline]
+    pub(crate) fn watch(&mut self, waker: &Waker) -> bool {
+        self.0.poll_read_ready(&mut Context::from_waker(waker)).is_ready()
+    }
+
+    /// Writes once as much of `output` as the system takes. `Ok(None)` when it takes nothing: `waker`
+    /// is woken when it does again.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    #[inline]
+    pub(crate) fn write(&mut self, waker: &Waker, output: &Output) -> io::Result<Option<usize>> {
+        let stream = Pin::new(&mut self.0);
+        let context = &mut Context::from_waker(waker);
+        let written = match output.contiguous() {
+            Some(bytes) => stream.poll_write(context, bytes),
+            None => {
+                let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(SLICES_MAX);
+                output.slices(&mut slices, SLICES_MAX);
+                stream.poll_write_vectored(context, &slices)
+            }
+        };
+        match written {
+            Poll::Pending => Ok(None),
+            Poll::Ready(Ok(0)) => Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(Ok(count)) => Ok(Some(count)),
+            Poll::Ready(Err(error)) => Err(error),
+        }
+    }
+
+    /// Tells the peer that nothing more comes.
+    pub(crate) fn end_output(&mut self, waker: &Waker) {
+        // A connection that is broken already needs no farewell, and this never waits for TCP.
+        let _ = Pin::new(&mut self.0).poll_shutdown(&mut Context::from_waker(waker));
+    }
+}
+
+/// A listener, registered with the reactor of the current thread.
+#[derive(Debug)]
+pub(crate) struct Listening(TcpListener);
+
+impl Listening {
+    /// Registers a non-blocking listener.
+    ///
+    /// # Errors
+    /// The system has no memory for one more.
+    pub(crate) fn register(listener: net::TcpListener) -> io::Result<Self> {
+        TcpListener::from_std(listener).map(Listening)
+    }
+
+    /// Accepts once; the connection is registered with this thread's reactor. `Ok(None)` when nobody
+    /// waits: `waker` is woken when somebody does.
+    ///
+    /// # Errors
+    /// See [`gateway_transport::accept_fault`].
+    pub(crate) fn accept(&self, waker: &Waker) -> io::Result<Option<(Socket, SocketAddr)>> {
+        match self.0.poll_accept(&mut Context::from_waker(waker)) {
+            Poll::Pending => Ok(None),
+            Poll::Ready(Ok((stream, peer))) => Ok(Some((Socket(stream), peer))),
+            Poll::Ready(Err(error)) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,299 @@
+use core_model::{Operation, Reason, ShardId};
+
+use crate::events::HostEvent;
+use crate::links::{LooseLink, MovedLink, Phase};
+use crate::outgoing::Arrival;
+use crate::shard_loop::ShardLoop;
+use crate::unread::{Buffer, Unread};
+use crate::{Close, Operations, Progress};
+
+/// What a link's input came to.
+struct Decoding {
+    /// Bytes that were taken.
+    used: usize,
+    /// Size of the frame that follows, as far as known.
+    need: usize,
+    stop: Stop,
+}
+
+enum Stop {
+    /// More bytes are needed.
+    Starved,
+    /// The machine waits for an answer.
+    NotReady,
+    /// The link is closing.
+    Ended,
+    /// The link belongs to another shard, where these operations are to be applied first.
+    Move { to: ShardId, operations: Vec<(u32, Operation<'static>)> },
+}
+
+/// Reading: one read per link and turn, and everything that it brought.
+impl ShardLoop {
+    /// Reads the links that are ready, unless a ring has no room for what they may cause.
+    pub(crate) fn read_links(&mut self) {
+        if self.links.to_read.is_empty() || !self.outgoing.is_clear() {
+            return;
+        }
+        let mut reading =
+            std::mem::replace(&mut self.links.to_read, std::mem::take(&mut self.reading));
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut rest = reading.drain(..);
+        for index in rest.by_ref() {
+            self.read_link(index, &mut scratch);
+            if self.outgoing.is_crowded(&mut self.shard, self.links.limits.mail_per_turn_max) {
+                break;
+            }
+        }
+        // Those that this turn did not come to are first in the next one.
+        if rest.len() > 0 {
+            let queued = std::mem::take(&mut self.links.to_read);
+            self.links.to_read = rest.chain(queued).collect();
+        } else {
+            drop(rest);
+            self.reading = reading;
+        }
+        self.scratch = scratch;
+    }
+
+    fn read_link(&mut self, index: u32, scratch: &mut Buffer) {
+        let Some(link) = self.links.dequeue_read(index) else { return };
+        match &link.phase {
+            // An event will queue it again.
+            Phase::Open(machine) if link.waiting && !machine.is_ready() => return,
+            Phase::Open(_) => {}
+            Phase::Lingering { .. } => return self.discard(index, scratch),
+            Phase::Flushing { .. } | Phase::Gone => return,
+        }
+        match std::mem::take(&mut link.unread) {
+            Unread::Growing(mut own) => {
+                own.grow(scratch.len());
+                if let Some((decoding, _)) = self.read_into(index, &mut own) {
+                    own.consume(decoding.used, decoding.need);
+                    let kept = if own.fits_into(scratch.len()) {
+                        own.keep(0, decoding.need, usize::MAX, scratch.len())
+                    } else {
+                        Unread::Growing(own)
+                    };
+                    self.after_decoding(index, decoding.stop, kept);
+                } else if let Some(link) = self.links.at(index) {
+                    link.unread = Unread::Growing(own);
+                }
+            }
+            Unread::Short(bytes) => {
+                scratch.start_with(&bytes);
+                match self.read_into(index, scratch) {
+                    Some((decoding, read)) => self.after_scratch(index, decoding, read, scratch),
+                    None => {
+                        if let Some(link) = self.links.at(index) {
+                            link.unread = Unread::Short(bytes);
+                        }
+                    }
+                }
+            }
+            Unread::Nothing => {
+                scratch.start_with(&[]);
+                if let Some((decoding, read)) = self.read_into(index, scratch) {
+                    self.after_scratch(index, decoding, read, scratch);
+                }
+            }
+        }
+    }
+
+    /// Reads once into `buffer` and decodes what it has then. `None` when there is nothing new. The
+    /// number is what the read brought.
+    fn read_into(&mut self, index: u32, buffer: &mut Buffer) -> Option<(Decoding, usize)> {
+        let link = self.links.at(index)?;
+        let resumed = std::mem::take(&mut link.waiting);
+        let room = buffer.room();
+        let room_len = room.len();
+        let read = if room_len == 0 { Ok(None) } else { link.socket.read(&link.waker, room) };
+        let (count, over) = match read {
+            Ok(Some(0)) | Err(_) => (0, true),
+            Ok(Some(count)) => (count, false),
+            Ok(None) => (0, false),
+        };
+        buffer.fill(count);
+        if count > 0 {
+            self.links.counters.reads += 1;
+            self.links.counters.bytes_read += count as u64;
+        }
+        let decoding = if buffer.is_worth_decoding() && (count > 0 || resumed) {
+            self.links.touch(index);
+            Some(self.decode(index, buffer.filled()))
+        } else {
+            None
+        };
+        let link = self.links.at(index)?;
+        let stopped = decoding.as_ref().is_some_and(|d| !matches!(d.stop, Stop::Starved));
+        if stopped {
+            return decoding.map(|decoding| (decoding, count));
+        }
+        if over {
+            self.links.lose(index);
+        } else if count == room_len || (count > 0 && link.socket.watch(&link.waker)) {
+            // The read may have left something behind: go on in the next turn, after the others.
+            self.links.queue_read(index);
+        }
+        decoding.map(|decoding| (decoding, count))
+    }
+
+    fn after_scratch(&mut self, index: u32, decoding: Decoding, read: usize, scratch: &Buffer) {
+        let kept = scratch.keep(decoding.used, decoding.need, read, scratch.len());
+        self.after_decoding(index, decoding.stop, kept);
+    }
+
+    fn after_decoding(&mut self, index: u32, stop: Stop, kept: Unread) {
+        let Some(link) = self.links.at(index) else { return };
+        match stop {
+            Stop::Starved | Stop::NotReady if matches!(link.phase, Phase::Open(_)) => {
+                link.unread = kept;
+                link.waiting = matches!(stop, Stop::NotReady);
+            }
+            Stop::Starved | Stop::NotReady | Stop::Ended => {}
+            Stop::Move { to, operations } => self.move_link(index, to, operations, kept),
+        }
+    }
+
+    /// Decodes and handles the frames at the start of `input`, and applies what they ask for one by
+    /// one, so that each frame meets a machine that knows of the answers to those before it.
+    fn decode<'a>(&mut self, index: u32, input: &'a [u8]) -> Decoding {
+        let mut operations: Operations<'a> = Operations::new();
+        let mut used = 0;
+        loop {
+            let rest = input.get(used..).unwrap_or(&[]);
+            if rest.is_empty() {
+                return Decoding { used, need: 0, stop: Stop::Starved };
+            }
+            let Some((progress, close)) = self.links.input(index, rest, &mut operations) else {
+                return Decoding { used, need: 0, stop: Stop::Ended };
+            };
+            let mut close = close;
+            let mut stop = None;
+            match progress {
+                Progress::Frame(len) => {
+                    debug_assert!(len > 0 && len <= rest.len());
+                    used += len.max(1);
+                    self.links.counters.frames += 1;
+                }
+                Progress::Need(need) => stop = Some((need, Stop::Starved)),
+                Progress::NotReady => stop = Some((0, Stop::NotReady)),
+                Progress::Broken(error) => {
+                    self.refuse_input(index, &error);
+                    close.get_or_insert(Close::Now(Reason::MALFORMED));
+                }
+            }
+            if !operations.is_empty()
+                && let Some((to, operations)) = self.apply_all(index, &mut operations, close)
+            {
+                return Decoding { used, need: 0, stop: Stop::Move { to, operations } };
+            }
+            if let Some(close) = close {
+                self.links.close(index, close);
+                self.apply_pending();
+                return Decoding { used, need: 0, stop: Stop::Ended };
+            }
+            if let Some((need, stop)) = stop {
+                return Decoding { used, need, stop };
+            }
+            if self.links.unflushed > self.links.limits.output_per_turn_bytes_max {
+                self.links.write_early();
+                self.apply_pending();
+            }
+        }
+    }
+
+    /// Applies the operations of one frame; or says where the link has to go first, and with what.
+    #[inline]
+    fn apply_all<'a>(
+        &mut self,
+        index: u32,
+        operations: &mut Operations<'a>,
+        close: Option<Close>,
+    ) -> Option<(ShardId, Vec<(u32, Operation<'static>)>)> {
+        let id = self.links.at(index)?.id;
+        let mut rest = operations.drain(..);
+        while let Some((number, operation)) = rest.next() {
+            if let Operation::Connect(connect) = &operation {
+                let home = connect.key().map(|key| self.shard.home_of(&key));
+                let link = self.links.at(index)?;
+                if let Some(to) = home.filter(|to| *to != self.id)
+                    && link.may_move
+                    && number == 0
+                    && close.is_none()
+                {
+                    let first = std::iter::once((number, operation));
+                    let all = first.chain(rest).map(|(number, o)| (number, o.detach()));
+                    return Some((to, all.collect()));
+                }
+                link.may_move = false;
+                link.connected = true;
+            }
+            self.shard.apply(
+                self.links.now,
+                self.links.slot(id, number),
+                operation,
+                &mut self.links,
+            );
+            self.apply_pending();
+        }
+        None
+    }
+
+    #[cold]
+    fn refuse_input(&mut self, index: u32, error: &codec_wire::DecodeError) {
+        self.links.counters.input_refused += 1;
+        if let Some(link) = self.links.at(index) {
+            let listener = &link.permit.listener().facts.name;
+            HostEvent::InputRefused { listener, link: link.id, error }.emit();
+        }
+    }
+
+    /// Sends a link to the home shard of its session.
+    fn move_link(
+        &mut self,
+        index: u32,
+        to: ShardId,
+        operations: Vec<(u32, Operation<'static>)>,
+        unread: Unread,
+    ) {
+        let Some(link) = self.links.at(index) else { return };
+        let output = std::mem::take(&mut link.output);
+        let Some(link) = self.links.remove(index) else { return };
+        let Phase::Open(mut machine) = link.phase else { return };
+        match link.socket.release() {
+            Ok(stream) => {
+                HostEvent::LinkMoved { link: link.id, to }.emit();
+                let permit = link.permit;
+                let link = LooseLink { machine, permit, output, unread, may_move: false };
+                let moved = Box::new(MovedLink { stream, link, operations });
+                self.outgoing.send(to, Arrival::Moved(moved));
+            }
+            Err(_) => {
+                self.links.depart(machine.as_mut(), link.id, Reason::UNSPECIFIED);
+                self.apply_pending();
+            }
+        }
+    }
+
+    /// Reads and throws away what a peer still sends after our farewell.
+    fn discard(&mut self, index: u32, scratch: &mut Buffer) {
+        scratch.start_with(&[]);
+        let room = scratch.room();
+        let room_len = room.len();
+        let Some(link) = self.links.at(index) else { return };
+        let Phase::Lingering { bytes_left, .. } = &mut link.phase else { return };
+        match link.socket.read(&link.waker, room) {
+            Ok(None) => {}
+            Ok(Some(count)) if count > 0 && count < *bytes_left => {
+                *bytes_left -= count;
+                if count == room_len || link.socket.watch(&link.waker) {
+                    self.links.queue_read(index);
+                }
+            }
+            Ok(Some(_)) | Err(_) => {
+                link.phase = Phase::Gone;
+                self.links.touch(index);
+            }
+        }
+    }
+}

@@ -1,0 +1,365 @@
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::task::Waker;
+
+use core_broker::{Mail, Shard, ShardConfig};
+use core_model::{LinkId, Message, Reason, ShardId, Timestamp};
+
+use crate::acceptor::{Accepted, Acceptor, Listener};
+use crate::events::HostEvent;
+use crate::links::{Links, LooseLink, MovedLink};
+use crate::outgoing::{Arrival, Outgoing};
+use crate::reactor::{Next, ReadyList, Socket, Token, Turn};
+use crate::ring::Batch;
+use crate::shared::{Command, NodeShared};
+use crate::sys::Sys;
+use crate::unread::{Buffer, Unread};
+use crate::writing::earlier;
+use crate::{Close, HostLimits, LinkFacts, NodeCounters, Output};
+
+/// Times that the end of a turn looks at links again, since finishing one touched others.
+const FINISH_ROUNDS_MAX: usize = 3;
+/// Least size of the memory that all links are read into.
+const READ_BUFFER_BYTES_MIN: usize = 4096;
+
+/// One shard: its links, its part of the core, and the loop that drives both.
+///
+/// A turn takes all that has happened since the last one and does, in this order: mail of other
+/// shards, input, timers, the core's own work, output, mail to other shards.
+pub(crate) struct ShardLoop {
+    pub(crate) id: ShardId,
+    pub(crate) shard: Shard,
+    pub(crate) links: Links,
+    pub(crate) outgoing: Outgoing,
+    /// Memory that all links are read into.
+    pub(crate) scratch: Buffer,
+    /// The list of links to read that is not in use.
+    pub(crate) reading: Vec<u32>,
+    node: Arc<NodeShared>,
+    acceptors: Vec<Acceptor>,
+    ready: Arc<ReadyList>,
+    woken: Vec<Token>,
+    incoming: Vec<(ShardId, Batch<Mail, Arrival>)>,
+    expired: Vec<u32>,
+    sys: Option<Sys>,
+    /// When the others get to see the counters, if something has changed.
+    counters_due: Option<Timestamp>,
+    drain: Drain,
+    stopping: bool,
+}
+
+/// How far the end of the node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drain {
+    /// Not begun.
+    No,
+    /// Links are closing.
+    Begun,
+    /// No link is left.
+    Done,
+}
+
+/// What a shard needs to know at its start.
+pub(crate) struct ShardStart {
+    pub(crate) core: ShardConfig,
+    pub(crate) limits: Arc<HostLimits>,
+    pub(crate) node: Arc<NodeShared>,
+    pub(crate) listeners: Vec<(TcpListener, Arc<Listener>)>,
+    pub(crate) sys: Option<Sys>,
+}
+
+impl ShardLoop {
+    /// Builds the shard, on its own thread and inside the reactor.
+    ///
+    /// # Errors
+    /// The reactor has no room for a listener.
+    pub(crate) fn new(start: ShardStart, ready: Arc<ReadyList>, waker: &Waker) -> io::Result<Self> {
+        let (id, node) = (start.core.id, start.node);
+        let mut acceptors = Vec::new();
+        for (number, (socket, listener)) in start.listeners.into_iter().enumerate() {
+            let waker = ready.waker(Token::Listener(number as u16));
+            acceptors.push(Acceptor::new(socket, waker, listener)?);
+        }
+        node.mesh.set_waker(id, waker);
+        let scratch_len = start.limits.read_buffer_bytes.max(READ_BUFFER_BYTES_MIN);
+        Ok(ShardLoop {
+            id,
+            shard: Shard::new(start.core),
+            links: Links::new(id, node.clock.now(), start.limits, Arc::clone(&ready)),
+            outgoing: Outgoing::new(id, Arc::clone(&node.mesh)),
+            scratch: Buffer::with_len(scratch_len),
+            reading: Vec::new(),
+            node,
+            acceptors,
+            ready,
+            woken: Vec::new(),
+            incoming: Vec::new(),
+            expired: Vec::new(),
+            sys: start.sys,
+            counters_due: None,
+            drain: Drain::No,
+            stopping: false,
+        })
+    }
+
+    /// Links that are still there.
+    pub(crate) fn links_left(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Applies the operations that machines asked for outside of input.
+    #[inline]
+    pub(crate) fn apply_pending(&mut self) {
+        while let Some((slot, operation)) = self.links.pending.pop_front() {
+            self.shard.apply(self.links.now, slot, operation, &mut self.links);
+        }
+    }
+
+    fn take_woken(&mut self) {
+        self.ready.take(&mut self.woken);
+        for token in self.woken.drain(..) {
+            match token {
+                Token::Link(index) => self.links.wake(index),
+                Token::Listener(number) => {
+                    if let Some(acceptor) = self.acceptors.get_mut(usize::from(number)) {
+                        acceptor.wake();
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_mail(&mut self) {
+        if !self.node.mesh.was_rung(self.id) {
+            return;
+        }
+        let mut incoming = std::mem::take(&mut self.incoming);
+        self.node.mesh.take(self.id, &mut incoming);
+        for (from, mut batch) in incoming.drain(..) {
+            for mail in batch.mail.drain(..) {
+                self.shard.receive(self.links.now, from, mail, &mut self.links);
+                self.apply_pending();
+            }
+            for arrival in batch.arrivals {
+                match arrival {
+                    Arrival::Accepted(Accepted { socket, peer, permit }) => {
+                        // Without memory in the kernel there is nothing to tell this client.
+                        if let Ok(socket) = Socket::register(socket) {
+                            self.open(Accepted { socket, peer, permit });
+                        }
+                    }
+                    Arrival::Moved(moved) => self.settle_in(*moved),
+                }
+            }
+            self.node.mesh.recycle(from, self.id, batch.mail);
+        }
+        self.incoming = incoming;
+        for command in self.node.take_commands(self.id) {
+            match command {
+                Command::Drain => self.begin_drain(),
+                Command::Stop => self.stopping = true,
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        let (now, shards) = (self.links.now, self.node.shards);
+        let mut accepted = Vec::new();
+        for acceptor in &mut self.acceptors {
+            if self.outgoing.is_clear() && acceptor.is_ready(now) {
+                let (limits, counters) = (&self.links.limits, &mut self.links.counters);
+                acceptor.accept(now, limits, shards, counters, |to, connection| {
+                    accepted.push((to, connection));
+                });
+            }
+        }
+        for (to, connection) in accepted {
+            if to == self.id {
+                self.open(connection);
+                continue;
+            }
+            let Accepted { socket, peer, permit } = connection;
+            if let Ok(socket) = socket.release() {
+                self.outgoing.send(to, Arrival::Accepted(Accepted { socket, peer, permit }));
+            }
+        }
+    }
+
+    /// Makes a link of a connection.
+    fn open(&mut self, accepted: Accepted<Socket>) {
+        let Accepted { socket, peer, permit } = accepted;
+        // A connection that arrives in the last moment is closed without a word.
+        if self.drain != Drain::No {
+            return;
+        }
+        let listener = permit.listener();
+        let facts = LinkFacts { listener: Arc::clone(&listener.facts), peer: Some(peer) };
+        let machine = listener.gateway.open(&facts, self.links.now);
+        self.links.counters.links_opened += 1;
+        let (unread, output, may_move) = (Unread::Nothing, Output::default(), true);
+        let loose = LooseLink { machine, permit, output, unread, may_move };
+        let link = self.links.insert(socket, loose);
+        HostEvent::LinkOpened { listener: &facts.listener.name, link, peer }.emit();
+    }
+
+    /// Takes over a link of another shard.
+    fn settle_in(&mut self, moved: MovedLink) {
+        let MovedLink { stream, mut link, operations } = moved;
+        let Ok(socket) = Socket::register(stream) else {
+            // The id of no link: the core knows no such slot and ignores what the machine asks for.
+            let nobody = LinkId { index: u32::MAX, generation: u32::MAX };
+            self.links.depart(link.machine.as_mut(), nobody, Reason::UNSPECIFIED);
+            self.apply_pending();
+            return;
+        };
+        self.links.counters.links_moved += 1;
+        let id = self.links.insert(socket, link);
+        if self.drain != Drain::No {
+            self.links.close(id.index, Close::Flush(Reason::SERVER_SHUTTING_DOWN));
+            self.apply_pending();
+            return;
+        }
+        if let Some(link) = self.links.at(id.index) {
+            link.connected = true;
+        }
+        for (number, operation) in operations {
+            let slot = self.links.slot(id, number);
+            self.shard.apply(self.links.now, slot, operation, &mut self.links);
+            self.apply_pending();
+        }
+    }
+
+    fn run_timers(&mut self) {
+        let mut expired = std::mem::take(&mut self.expired);
+        self.links.timers.expire(self.links.now, &mut expired);
+        for index in expired.drain(..) {
+            self.links.on_timer(index);
+            self.apply_pending();
+        }
+        self.expired = expired;
+    }
+
+    fn finish_links(&mut self) {
+        for _ in 0..FINISH_ROUNDS_MAX {
+            if self.links.touched.is_empty() {
+                return;
+            }
+            self.links.finish();
+            self.apply_pending();
+        }
+    }
+
+    fn begin_drain(&mut self) {
+        if self.drain != Drain::No {
+            return;
+        }
+        self.drain = Drain::Begun;
+        self.acceptors.clear();
+        self.shard.drain(self.links.now, &mut self.links);
+        self.apply_pending();
+        // Those that have no session are not known to the core.
+        for index in self.links.indices() {
+            if self.links.at(index).is_some_and(|link| !link.connected) {
+                self.links.close(index, Close::Flush(Reason::SERVER_SHUTTING_DOWN));
+                self.apply_pending();
+            }
+        }
+    }
+
+    /// Closes what is left, so that sessions know that their links are gone.
+    fn close_all(&mut self) {
+        for index in self.links.indices() {
+            self.links.close(index, Close::Now(Reason::SERVER_SHUTTING_DOWN));
+            self.apply_pending();
+        }
+        self.shard.tick(self.links.now, &mut self.links);
+        self.show_counters();
+    }
+
+    fn show_counters(&mut self) {
+        self.links.pool.shrink();
+        let (broker, host) = (self.shard.counters().clone(), self.links.counters);
+        self.node.show_counters(self.id, NodeCounters { broker, host });
+    }
+
+    /// Shows the counters about once an interval, but only when something has happened.
+    fn count(&mut self, busy: bool) {
+        let now = self.links.now;
+        match self.counters_due {
+            Some(due) if due <= now => {
+                self.counters_due = None;
+                self.show_counters();
+            }
+            None if busy => {
+                let interval_ms = self.links.limits.counters_interval_ms;
+                self.counters_due = Some(now.plus_millis(interval_ms));
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    fn publish_sys(&mut self) {
+        let now = self.links.now;
+        let Some(sys) = &mut self.sys else { return };
+        if sys.due_at() > now {
+            return;
+        }
+        let counters = self.node.counters();
+        for (topic, value) in sys.update(now, self.node.clock.uptime(), &counters) {
+            let mut message = Message::new(topic, value.as_bytes());
+            message.retain = true;
+            self.shard.publish(now, &message, &mut self.links);
+        }
+        self.apply_pending();
+    }
+
+    fn next(&mut self) -> Next {
+        if self.drain == Drain::Begun && self.links.len() == 0 {
+            self.drain = Drain::Done;
+            self.node.shard_drained();
+        }
+        if self.stopping {
+            self.close_all();
+            return Next::Stop;
+        }
+        let now = self.links.now;
+        let input = !self.links.to_read.is_empty()
+            || self.acceptors.iter().any(|acceptor| acceptor.is_ready(now));
+        if (input && self.outgoing.is_clear())
+            || !self.links.touched.is_empty()
+            || self.shard.has_work()
+        {
+            return Next::Again;
+        }
+        let mut deadline = earlier(self.links.timers.next(), self.shard.next_deadline());
+        deadline = earlier(deadline, self.counters_due);
+        deadline = earlier(deadline, self.sys.as_ref().map(Sys::due_at));
+        for acceptor in &self.acceptors {
+            deadline = earlier(deadline, acceptor.resume_at());
+        }
+        Next::Wait(deadline.map(|at| self.node.clock.instant(at)))
+    }
+}
+
+impl Turn for ShardLoop {
+    fn turn(&mut self) -> Next {
+        self.links.now = self.node.clock.now();
+        self.links.counters.turns += 1;
+        self.take_woken();
+        self.take_mail();
+        self.accept();
+        self.read_links();
+        self.run_timers();
+        self.shard.tick(self.links.now, &mut self.links);
+        self.apply_pending();
+        self.publish_sys();
+        let busy = !self.links.touched.is_empty();
+        self.finish_links();
+        if !self.outgoing.hand_over(&mut self.shard) {
+            self.links.counters.ring_full += 1;
+        }
+        self.count(busy);
+        self.next()
+    }
+}

@@ -1,0 +1,167 @@
+use core_model::{Reason, Timestamp};
+
+use crate::Close;
+use crate::links::{Links, Phase, reclaim};
+
+/// The end of a turn: one write per link that has something to say, and what follows from it.
+impl Links {
+    /// Writes the output of all touched links in the middle of a turn, so that a turn's output stays
+    /// bounded.
+    pub(crate) fn write_early(&mut self) {
+        self.unflushed = 0;
+        for position in 0..self.touched.len() {
+            if let Some(index) = self.touched.get(position).copied() {
+                self.write(index);
+                self.judge_congestion(index);
+            }
+        }
+    }
+
+    /// Writes, closes and arms timers for all links touched in this turn. Links that are touched
+    /// meanwhile, since an event reached them, are left for the next call.
+    pub(crate) fn finish(&mut self) {
+        self.unflushed = 0;
+        let mut touched = std::mem::take(&mut self.touched);
+        for index in touched.drain(..) {
+            self.finished(index);
+            self.write(index);
+            self.judge_congestion(index);
+            self.settle(index);
+        }
+        // Keep the larger buffer; the other one holds links touched meanwhile, if any.
+        if self.touched.is_empty() {
+            self.touched = touched;
+        }
+    }
+
+    /// Writes what waits until the socket takes no more.
+    fn write(&mut self, index: u32) {
+        let Some(link) = self.table.get_mut(index as usize) else { return };
+        if link.output.is_empty() {
+            // An event that made no output must not leave a lent buffer behind.
+            reclaim(&mut link.output, 0, &mut self.pool);
+            return;
+        }
+        if link.blocked || matches!(link.phase, Phase::Gone) {
+            return;
+        }
+        while !link.output.is_empty() {
+            match link.socket.write(&link.waker, &link.output) {
+                Ok(Some(count)) => {
+                    self.counters.writes += 1;
+                    self.counters.bytes_written += count as u64;
+                    link.stalled_since = None;
+                    reclaim(&mut link.output, count, &mut self.pool);
+                }
+                Ok(None) => {
+                    link.blocked = true;
+                    link.stalled_since.get_or_insert(self.now);
+                    return;
+                }
+                Err(_) => {
+                    self.close(index, Close::Now(Reason::UNSPECIFIED));
+                    if let Some(link) = self.at(index) {
+                        link.phase = Phase::Gone;
+                    }
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Links {
+    /// Tells a machine when its link becomes congested or is free again, and closes a link whose
+    /// machine does not listen.
+    fn judge_congestion(&mut self, index: u32) {
+        let high = self.limits.write_buffer_high_bytes;
+        let overrun = self.limits.write_overrun_bytes_max;
+        let Some(link) = self.at(index) else { return };
+        if !matches!(link.phase, Phase::Open(_)) {
+            return;
+        }
+        let len = link.output.len();
+        match link.output_bytes_max {
+            None if len > high => {
+                link.output_bytes_max = Some(len.saturating_add(overrun));
+                self.call(index, |machine, context| machine.on_backpressure(true, context));
+            }
+            Some(_) if len <= high / 2 => {
+                link.output_bytes_max = None;
+                self.call(index, |machine, context| machine.on_backpressure(false, context));
+            }
+            Some(max) if len > max => {
+                self.counters.links_overrun += 1;
+                self.close(index, Close::Now(Reason::SERVER_BUSY));
+            }
+            None | Some(_) => {}
+        }
+    }
+
+    /// Moves a closing link on, drops one that is gone, and arms the timer of all others.
+    fn settle(&mut self, index: u32) {
+        let (now, limits) = (self.now, std::sync::Arc::clone(&self.limits));
+        let Some(link) = self.at(index) else { return };
+        if let Phase::Flushing { until, linger } = link.phase {
+            if !link.output.is_empty() {
+                if until <= now {
+                    link.phase = Phase::Gone;
+                }
+            } else if linger {
+                link.socket.end_output(&link.waker);
+                let until = now.plus_seconds(limits.linger_timeout_s);
+                link.phase = Phase::Lingering { until, bytes_left: limits.linger_bytes_max };
+                self.queue_read(index);
+            } else {
+                link.phase = Phase::Gone;
+            }
+        }
+        let Some(link) = self.at(index) else { return };
+        let deadline = match &link.phase {
+            Phase::Open(machine) => {
+                let stalled = link.stalled_since;
+                let stall_s = limits.write_stall_timeout_s;
+                earlier(machine.next_deadline(), stalled.map(|since| since.plus_seconds(stall_s)))
+            }
+            Phase::Flushing { until, .. } | Phase::Lingering { until, .. } => Some(*until),
+            Phase::Gone => {
+                self.remove(index);
+                return;
+            }
+        };
+        if let Some(deadline) = deadline {
+            self.timers.arm(index, deadline);
+        }
+    }
+
+    /// The timer of a link has fired.
+    pub(crate) fn on_timer(&mut self, index: u32) {
+        let (now, stall_s) = (self.now, self.limits.write_stall_timeout_s);
+        self.touch(index);
+        let Some(link) = self.at(index) else { return };
+        match &link.phase {
+            Phase::Open(machine) => {
+                if link.stalled_since.is_some_and(|since| since.plus_seconds(stall_s) <= now) {
+                    self.counters.links_stalled += 1;
+                    self.close(index, Close::Now(Reason::SERVER_BUSY));
+                } else if machine.next_deadline().is_some_and(|at| at <= now) {
+                    self.call(index, |machine, context| machine.on_deadline(context));
+                }
+            }
+            Phase::Flushing { until, .. } | Phase::Lingering { until, .. } => {
+                if *until <= now {
+                    link.phase = Phase::Gone;
+                }
+            }
+            Phase::Gone => {}
+        }
+    }
+}
+
+/// The earlier of two deadlines.
+pub(crate) fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
