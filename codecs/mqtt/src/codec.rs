@@ -2,7 +2,7 @@ use codec_wire::{Codec, DecodeError, Decoded, EncodeError, Reader};
 
 use crate::{
     Limits, Packet, PacketType, Version,
-    decode::{Context, connect, decode_body},
+    decode::{self, Context, connect},
     encode::encode,
     header::{self, FixedHeader, Header},
     violation,
@@ -100,8 +100,13 @@ impl Codec for MqttCodec {
             return Ok(Decoded::Need(header.packet_len));
         };
         let context = Context { version, limits: &self.limits };
-        let frame = decode_body(packet, &header, context, &mut self.version)?;
-        Ok(Decoded::Frame { frame, len: header.packet_len })
+        let body = decode::body(packet, &header)?;
+        if header.packet_type == PacketType::Publish {
+            // Inlined into the caller, as the only one.
+            let publish = decode::publish::decode(header.flags, body, context)?;
+            return Ok(Decoded::Frame { frame: Packet::Publish(publish), len: header.packet_len });
+        }
+        decode::decode(&header, body, context, &mut self.version)
     }
 
     /// Appends `packet` in the version of the link; as long as that is unknown, in that of the

@@ -1,9 +1,9 @@
 //! MQTT 3.1, 3.1.1 and 5.0: bytes to packets and back.
 //!
 //! One codec for all versions (OASIS MQTT 5.0 of 7 March 2019, OASIS MQTT 3.1.1, IBM MQTT 3.1) and
-//! both directions. [`MqttCodec`] decodes and learns the version from CONNECT; [`encode`] writes any
-//! packet. Packets borrow from the bytes that they were decoded from, and decoding a PUBLISH or an
-//! acknowledgement allocates nothing. For many receivers of one message there are
+//! both directions. [`MqttCodec`] decodes and learns the version from CONNECT; [`encode`] writes
+//! any packet. Packets borrow from the bytes that they were decoded from, and decoding a PUBLISH or
+//! an acknowledgement allocates nothing. For many receivers of one message there are
 //! [`encode_shared_properties`], [`publish_len`] and [`encode_publish_head`].
 //!
 //! The codec refuses what one packet alone shows to be wrong, with place, reason code and

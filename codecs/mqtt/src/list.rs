@@ -2,11 +2,7 @@ use std::fmt;
 
 use codec_wire::Reader;
 
-use crate::{
-    Subscription, Version,
-    primitives::{read_string, read_varint},
-    property::Property,
-};
+use crate::{Subscription, Version, primitives::read_string, property::Property};
 
 /// A list that a packet carries, walked by [`iter`](Self::iter).
 ///
@@ -37,6 +33,12 @@ impl<'a, T> List<'a, T> {
     #[inline]
     pub(crate) const fn of_wire(bytes: &'a [u8]) -> Self {
         Self(Source::Wire(bytes))
+    }
+
+    /// No items.
+    #[inline]
+    pub const fn empty() -> Self {
+        Self(Source::Slice(&[]))
     }
 
     /// Whether the list has no items.
@@ -86,7 +88,7 @@ impl<'a, T: Item<'a>> IntoIterator for &List<'a, T> {
 impl<T> Default for List<'_, T> {
     #[inline]
     fn default() -> Self {
-        Self(Source::Slice(&[]))
+        Self::empty()
     }
 }
 
@@ -128,9 +130,7 @@ fn next_property<'a, T>(
     wanted: impl Fn(Property<'a>) -> Option<T>,
 ) -> Option<T> {
     while !section.is_empty() {
-        let id = read_varint(section).ok()?;
-        let property = Property::decode(id, section).ok()?;
-        if let Some(item) = wanted(property) {
+        if let Some(item) = wanted(Property::decode(section).ok()?) {
             return Some(item);
         }
     }

@@ -184,8 +184,9 @@ pub struct Subscribe<'a> {
     pub packet_id: u16,
     /// Empty before 5.0.
     pub properties: SubscribeProperties<'a>,
-    /// At least one. Their filters are UTF-8 without U+0000 and not empty; the place of the
-    /// wildcards is for [`check_filter`](crate::check_filter), since each filter has its own answer.
+    /// At least one. Their filters are UTF-8 without U+0000 and not empty; whether wildcards and
+    /// `$share` are in place is for [`check_filter`](crate::check_filter), since each filter has an
+    /// answer of its own.
     pub subscriptions: List<'a, Subscription<'a>>,
 }
 

@@ -2,7 +2,10 @@
 
 use codec_wire::{DecodeError, EncodeError, Reader, utf8};
 
-use crate::{Version, violation};
+use crate::{
+    Version, topic,
+    violation::{self, Violation},
+};
 
 /// Greatest value of a Variable Byte Integer.
 pub(crate) const VARINT_MAX: u32 = 268_435_455;
@@ -113,36 +116,69 @@ pub(crate) fn fits_varint(field: &'static str, len: usize) -> Result<u32, Encode
     }
 }
 
-/// Reads a UTF-8 Encoded String.
+/// Reads a UTF-8 Encoded String without U+0000. Nothing is stripped or normalised, so that U+FEFF
+/// stays a character like any other.
 #[inline]
 pub(crate) fn read_string<'a>(
     reader: &mut Reader<'a>,
     version: Version,
 ) -> Result<&'a str, DecodeError> {
-    let bytes = read_binary(reader)?;
-    text(bytes, reader.position() - bytes.len(), version)
+    let text = read_utf8(reader, version)?;
+    if has_any(text, |byte| byte == 0) {
+        return Err(nul(text, reader, version));
+    }
+    Ok(text)
 }
 
-/// `bytes` at `offset` of the packet as text without U+0000. Nothing is stripped or normalised,
-/// so that U+FEFF stays a character like any other.
+/// Reads a Topic Name, which may still be empty; a wildcard in it breaks the rule `wildcard`.
 #[inline]
-pub(crate) fn text(bytes: &[u8], offset: usize, version: Version) -> Result<&str, DecodeError> {
+pub(crate) fn read_topic_name<'a>(
+    reader: &mut Reader<'a>,
+    version: Version,
+    wildcard: Violation,
+) -> Result<&'a str, DecodeError> {
+    let topic = read_utf8(reader, version)?;
+    // One look at the bytes for everything that a Topic Name must not have.
+    if has_any(topic, |byte| byte == 0 || topic::is_wildcard(byte)) {
+        //= mqtt5:4.7.0-1
+        //= mqtt311:4.7.1-1
+        return Err(match topic::wildcard(topic) {
+            Some(index) => wildcard.at(reader.position() - topic.len() + index, version),
+            None => nul(topic, reader, version),
+        });
+    }
+    Ok(topic)
+}
+
+/// Reads a UTF-8 Encoded String that may have U+0000.
+#[inline]
+fn read_utf8<'a>(reader: &mut Reader<'a>, version: Version) -> Result<&'a str, DecodeError> {
+    let bytes = read_binary(reader)?;
     //= mqtt5:1.5.4-1
     //= mqtt5:1.5.4-3
     //= mqtt5:1.5.7-1
     //= mqtt311:1.5.3-1
     //= mqtt311:1.5.3-3
-    let text = utf8(bytes, offset)
-        .map_err(|error| violation::ILL_FORMED_TEXT.at(error.offset, version))?;
+    utf8(bytes, reader.position() - bytes.len())
+        .map_err(|error| violation::ILL_FORMED_TEXT.at(error.offset, version))
+}
+
+/// Whether one of the bytes of `text` is `wanted`.
+#[inline]
+pub(crate) fn has_any(text: &str, wanted: impl Fn(u8) -> bool) -> bool {
+    // Without an early exit, which hardly ever comes, this becomes vector instructions.
+    text.as_bytes().iter().fold(false, |found, &byte| found | wanted(byte))
+}
+
+/// The error for `text`, which has U+0000 and was read last.
+#[cold]
+fn nul(text: &str, reader: &Reader<'_>, version: Version) -> DecodeError {
     //= mqtt5:1.5.4-2
     //= mqtt5:4.7.3-2
     //= mqtt311:1.5.3-2
     //= mqtt311:4.7.3-2
-    if bytes.contains(&0) {
-        let nul = bytes.iter().take_while(|&&byte| byte != 0).count();
-        return Err(violation::NUL.at(offset + nul, version));
-    }
-    Ok(text)
+    let index = text.bytes().take_while(|&byte| byte != 0).count();
+    violation::NUL.at(reader.position() - text.len() + index, version)
 }
 
 /// Reads Binary Data.
@@ -170,6 +206,18 @@ pub(crate) fn read_packet_id(
 #[inline]
 pub(crate) fn write_u16(value: u16, out: &mut Vec<u8>) {
     out.extend_from_slice(&value.to_be_bytes());
+}
+
+/// Appends a Packet Identifier.
+#[inline]
+pub(crate) fn write_packet_id(packet_id: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    //= mqtt5:2.2.1-4
+    //= mqtt311:2.3.1-1
+    if packet_id == 0 {
+        return Err(EncodeError::Unrepresentable("packet identifier 0"));
+    }
+    write_u16(packet_id, out);
+    Ok(())
 }
 
 /// Appends Binary Data, or a UTF-8 Encoded String as its bytes.
@@ -200,7 +248,7 @@ pub(crate) fn write_string(
 ) -> Result<(), EncodeError> {
     //= mqtt5:1.5.4-2
     //= mqtt311:1.5.3-2
-    if text.as_bytes().contains(&0) {
+    if has_any(text, |byte| byte == 0) {
         return Err(EncodeError::Unrepresentable("U+0000 in a UTF-8 string"));
     }
     write_binary(field, text.as_bytes(), out)

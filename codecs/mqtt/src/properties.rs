@@ -28,31 +28,32 @@ pub(crate) trait PropertySet<'a>: Default {
     fn try_for_each<E>(&self, visit: impl FnMut(Property<'a>) -> Result<(), E>) -> Result<(), E>;
 }
 
-/// Reads Property Length and properties; also returns the properties' bytes.
+/// Reads Property Length and properties into `properties`; returns the properties' bytes.
 #[inline]
 pub(crate) fn decode<'a, P: PropertySet<'a>>(
+    properties: &mut P,
     reader: &mut Reader<'a>,
     limits: &Limits,
-) -> Result<(P, &'a [u8]), DecodeError> {
+) -> Result<&'a [u8], DecodeError> {
     match read_varint(reader)? {
-        0 => Ok((P::default(), &[])),
-        len => decode_section(reader.section(len as usize)?, limits),
+        0 => Ok(&[]),
+        len => decode_section(properties, reader.section(len as usize)?, limits),
     }
 }
 
 fn decode_section<'a, P: PropertySet<'a>>(
+    properties: &mut P,
     mut reader: Reader<'a>,
     limits: &Limits,
-) -> Result<(P, &'a [u8]), DecodeError> {
+) -> Result<&'a [u8], DecodeError> {
     let section = reader.peek();
-    let mut properties = P::default();
     // One bit per identifier; all that exist are below 64.
     let mut seen = 0u64;
     let (mut count, mut user_count) = (0, 0);
     while !reader.is_empty() {
         let at = reader.position();
-        let id = read_varint(&mut reader)?;
-        let property = Property::decode(id, &mut reader)?;
+        let property = Property::decode(&mut reader)?;
+        let id = property.id();
         let bit = 1 << id;
         if seen & bit != 0 && !P::may_repeat(id) {
             return Err(violation::PROPERTY_TWICE.at(at, Version::V5));
@@ -67,7 +68,7 @@ fn decode_section<'a, P: PropertySet<'a>>(
             return Err(violation::PROPERTY_UNKNOWN.at(at, Version::V5));
         }
     }
-    Ok((properties, section))
+    Ok(section)
 }
 
 /// Appends Property Length and properties.

@@ -129,9 +129,10 @@ impl<'a> Property<'a> {
         }
     }
 
-    /// Reads the value of the property `id`.
-    pub(crate) fn decode(id: u32, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        Ok(match id {
+    /// Reads identifier and value.
+    pub(crate) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let at = reader.position();
+        Ok(match read_varint(reader)? {
             id::PAYLOAD_FORMAT_INDICATOR => Self::PayloadFormatIndicator(read_flag(reader)?),
             id::MESSAGE_EXPIRY_INTERVAL => Self::MessageExpiryInterval(reader.u32()?),
             //= mqtt5:3.3.2-19
@@ -172,8 +173,7 @@ impl<'a> Property<'a> {
             id::SHARED_SUBSCRIPTION_AVAILABLE => {
                 Self::SharedSubscriptionAvailable(read_flag(reader)?)
             }
-            // Every identifier that exists takes one byte.
-            _ => return Err(violation::PROPERTY_UNKNOWN.at(reader.position() - 1, Version::V5)),
+            _ => return Err(violation::PROPERTY_UNKNOWN.at(at, Version::V5)),
         })
     }
 

@@ -51,15 +51,14 @@ impl TopicError {
     }
 }
 
-/// The place of the first `+` or `#`, in bytes.
 #[inline]
+pub(crate) const fn is_wildcard(byte: u8) -> bool {
+    byte == b'+' || byte == b'#'
+}
+
+/// The place of the first `+` or `#`, in bytes.
 pub(crate) fn wildcard(topic: &str) -> Option<usize> {
-    let is_wildcard = |&byte: &u8| byte == b'+' || byte == b'#';
-    // Without an early exit the look through the whole name is a few vector instructions.
-    if !topic.as_bytes().iter().fold(false, |found, byte| found | is_wildcard(byte)) {
-        return None;
-    }
-    topic.as_bytes().iter().position(is_wildcard)
+    topic.bytes().position(is_wildcard)
 }
 
 /// Checks that `topic` may be the Topic Name of a message.

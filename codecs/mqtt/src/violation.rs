@@ -1,6 +1,6 @@
 //! The rules that a packet can break, each in one place.
 
-use codec_wire::{DecodeError, ErrorKind};
+use codec_wire::{DecodeError, ErrorKind, PastEnd};
 
 use crate::{ReasonCode, Version};
 
@@ -47,7 +47,8 @@ const ANY_V5: &str = "mqtt5:4.13.1-1";
 const ANY_V311: &str = "mqtt311:4.8.0-1";
 
 /// What a field that runs past the end of its packet breaks.
-pub(crate) const PAST_END: &str = "mqtt5:GW-MQTT-20";
+pub(crate) const PAST_END: PastEnd =
+    PastEnd { code: ReasonCode::MALFORMED_PACKET.value() as u16, requirement: "mqtt5:GW-MQTT-20" };
 
 pub(crate) const FIRST_NOT_CONNECT: Violation =
     Violation::protocol("mqtt5:3.1.0-1", "mqtt311:3.1.0-1", "first packet is not CONNECT");

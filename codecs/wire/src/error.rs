@@ -60,18 +60,6 @@ impl DecodeError {
     pub const fn with_requirement(self, requirement: &'static str) -> Self {
         Self { requirement, ..self }
     }
-
-    /// Fills in what is still missing: how a codec gives its own code and rule to the errors of a
-    /// [`Reader`](crate::Reader).
-    #[cold]
-    #[must_use]
-    pub const fn or(self, code: u16, requirement: &'static str) -> Self {
-        Self {
-            code: if self.code == 0 { code } else { self.code },
-            requirement: if self.requirement.is_empty() { requirement } else { self.requirement },
-            ..self
-        }
-    }
 }
 
 /// Why a frame has no form on the wire. The blame is with our caller.
@@ -106,14 +94,5 @@ mod tests {
             error.to_string(),
             "malformed at byte 7: reserved flag is set (code 0x81, mqtt5:2.1.3-1)"
         );
-    }
-
-    #[test]
-    fn or_keeps_what_is_already_there() {
-        let bare = DecodeError::new(ErrorKind::Protocol, 0, "x");
-        assert_eq!(bare.or(1, "a").code, 1);
-        assert_eq!(bare.or(1, "a").requirement, "a");
-        let full = bare.with_code(2).with_requirement("b");
-        assert_eq!(full.or(1, "a"), full);
     }
 }

@@ -4,8 +4,8 @@
 //! back into bytes. It does no I/O, knows no clock and allocates nothing from a length that it has
 //! not checked. [`Codec`] is that contract, [`Decoded`] its outcome, [`DecodeError`] its refusal.
 //!
-//! Deliberately missing: anything that only one protocol needs (variable-length integers, checksums,
-//! escaping) and anything that waits (idle framing belongs to machines).
+//! Deliberately missing: anything that only one protocol needs (variable-length integers,
+//! checksums, escaping) and anything that waits (idle framing belongs to machines).
 #![deny(missing_docs)]
 
 pub mod hex;
@@ -17,5 +17,5 @@ mod text;
 
 pub use codec::{Codec, Decoded};
 pub use error::{DecodeError, EncodeError, ErrorKind};
-pub use reader::Reader;
+pub use reader::{PastEnd, Reader};
 pub use text::utf8;

@@ -1,22 +1,43 @@
 use crate::{DecodeError, ErrorKind};
 
+/// What a protocol says of a field that runs past the end of its frame.
+#[derive(Debug, Clone, Copy)]
+pub struct PastEnd {
+    /// See [`DecodeError::code`].
+    pub code: u16,
+    /// See [`DecodeError::requirement`].
+    pub requirement: &'static str,
+}
+
+impl PastEnd {
+    /// For protocols without answer codes and numbered requirements.
+    pub const UNNUMBERED: Self = Self { code: 0, requirement: "" };
+}
+
 /// Reads big-endian fields from a frame and knows where in the frame it is.
 ///
 /// Every read is checked. Reading past the end is [`ErrorKind::Malformed`] at the field's first
-/// byte, with neither code nor requirement; the codec adds its own by [`DecodeError::or`].
+/// byte, and nothing is read.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {
     /// The frame up to where this reader may read.
     input: &'a [u8],
     /// At most `input.len()`.
     position: usize,
+    past_end: &'static PastEnd,
 }
 
 impl<'a> Reader<'a> {
-    /// A reader at the start of `input`.
+    /// A reader at the start of `input`, for a protocol without answer codes.
     #[inline]
     pub const fn new(input: &'a [u8]) -> Self {
-        Self { input, position: 0 }
+        Self::with_past_end(input, &PastEnd::UNNUMBERED)
+    }
+
+    /// A reader at the start of `input` whose errors say what the protocol says of them.
+    #[inline]
+    pub const fn with_past_end(input: &'a [u8], past_end: &'static PastEnd) -> Self {
+        Self { input, position: 0, past_end }
     }
 
     /// How many bytes of the frame lie before the next read. A [`section`](Self::section) counts
@@ -76,7 +97,7 @@ impl<'a> Reader<'a> {
         let start = self.position;
         self.take(len)?;
         let input = self.input.get(..self.position).unwrap_or_default();
-        Ok(Self { input, position: start })
+        Ok(Self { input, position: start, past_end: self.past_end })
     }
 
     /// Reads one byte.
@@ -124,6 +145,8 @@ impl<'a> Reader<'a> {
     #[cold]
     fn past_end(&self) -> DecodeError {
         DecodeError::new(ErrorKind::Malformed, self.position, "field runs past the end")
+            .with_code(self.past_end.code)
+            .with_requirement(self.past_end.requirement)
     }
 }
 
@@ -153,6 +176,14 @@ mod tests {
         assert_eq!(reader.take(3).unwrap_err().offset, 1);
         assert_eq!(reader.take(usize::MAX).unwrap_err().offset, 1);
         assert_eq!(reader.u16(), Ok(0x0203));
+    }
+
+    #[test]
+    fn errors_say_what_the_protocol_says() {
+        const PAST_END: PastEnd = PastEnd { code: 0x81, requirement: "mqtt5:GW-MQTT-20" };
+        let mut reader = Reader::with_past_end(&[1, 2], &PAST_END);
+        let error = reader.section(1).unwrap().u16().unwrap_err();
+        assert_eq!((error.code, error.requirement), (0x81, "mqtt5:GW-MQTT-20"));
     }
 
     #[test]

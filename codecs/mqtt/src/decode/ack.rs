@@ -34,7 +34,7 @@ pub(crate) fn decode<'a>(
         return Err(violation.at(at, context.version));
     }
     if !body.is_empty() {
-        (ack.properties, _) = properties::decode(body, context.limits)?;
+        properties::decode(&mut ack.properties, body, context.limits)?;
     }
     Ok(ack)
 }

@@ -3,8 +3,8 @@ use codec_wire::{DecodeError, Reader};
 use crate::{
     Connect, ConnectProperties, Limits, QoS, Secret, Version, Will, WillProperties,
     header::FixedHeader,
-    primitives::{read_binary, read_string},
-    properties, topic, violation,
+    primitives::{read_binary, read_string, read_topic_name},
+    properties, violation,
 };
 
 /// The most bytes that Protocol Name and Protocol Level take: `MQIsdp`, its length and one byte.
@@ -160,7 +160,8 @@ fn read_properties<'a>(
     limits: &Limits,
 ) -> Result<ConnectProperties<'a>, DecodeError> {
     let at = body.position();
-    let (properties, _) = properties::decode::<ConnectProperties<'_>>(body, limits)?;
+    let mut properties = ConnectProperties::default();
+    properties::decode(&mut properties, body, limits)?;
     if properties.authentication_data.is_some() && properties.authentication_method.is_none() {
         return Err(violation::AUTH_DATA_WITHOUT_METHOD.at(at, Version::V5));
     }
@@ -174,24 +175,18 @@ fn read_will<'a>(
     version: Version,
     limits: &Limits,
 ) -> Result<Will<'a>, DecodeError> {
-    let properties = if version.is_v5() {
-        properties::decode(body, limits)?.0
-    } else {
-        WillProperties::default()
-    };
+    let mut properties = WillProperties::default();
+    if version.is_v5() {
+        properties::decode(&mut properties, body, limits)?;
+    }
     let at = body.position();
     //= mqtt5:3.1.3-11
     //= mqtt311:3.1.3-10
-    let topic = read_string(body, version)?;
+    let topic = read_topic_name(body, version, violation::WILL_TOPIC_WILDCARD)?;
     //= mqtt5:4.7.3-1
     //= mqtt311:4.7.3-1
     if topic.is_empty() {
         return Err(violation::TOPIC_NAME_EMPTY.at(at, version));
-    }
-    //= mqtt5:4.7.0-1
-    //= mqtt311:4.7.1-1
-    if let Some(index) = topic::wildcard(topic) {
-        return Err(violation::WILL_TOPIC_WILDCARD.at(at + 2 + index, version));
     }
     Ok(Will { qos, retain, topic, payload: read_binary(body)?, properties })
 }

@@ -3,8 +3,8 @@ use codec_wire::{DecodeError, Reader};
 use super::Context;
 use crate::{
     Publish, PublishProperties, QoS,
-    primitives::{read_packet_id, read_string},
-    properties, topic, violation,
+    primitives::{read_packet_id, read_topic_name},
+    properties, violation,
 };
 
 /// Decodes a PUBLISH whose `flags` were checked.
@@ -19,14 +19,9 @@ pub(crate) fn decode<'a>(
     let at = body.position();
     //= mqtt5:3.3.2-1
     //= mqtt311:3.3.2-1
-    let topic = read_string(&mut body, version)?;
     //= mqtt5:3.3.2-2
-    //= mqtt5:4.7.0-1
     //= mqtt311:3.3.2-2
-    //= mqtt311:4.7.1-1
-    if let Some(index) = topic::wildcard(topic) {
-        return Err(violation::TOPIC_NAME_WILDCARD.at(at + 2 + index, version));
-    }
+    let topic = read_topic_name(&mut body, version, violation::TOPIC_NAME_WILDCARD)?;
     //= mqtt5:2.2.1-2
     //= mqtt311:2.3.1-5
     //= mqtt311:2.3.1-1
@@ -34,10 +29,11 @@ pub(crate) fn decode<'a>(
         QoS::AtMostOnce => 0,
         QoS::AtLeastOnce | QoS::ExactlyOnce => read_packet_id(&mut body, version)?,
     };
-    let (properties, raw_properties) = if version.is_v5() {
-        properties::decode::<PublishProperties<'_>>(&mut body, context.limits)?
+    let mut properties = PublishProperties::default();
+    let raw_properties = if version.is_v5() {
+        properties::decode(&mut properties, &mut body, context.limits)?
     } else {
-        Default::default()
+        &[]
     };
     //= mqtt5:GW-MQTT-07
     //= mqtt311:4.7.3-1

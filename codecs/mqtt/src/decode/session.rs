@@ -34,11 +34,10 @@ pub(crate) fn connack<'a>(
     if session_present && reason != ReasonCode::SUCCESS {
         return Err(violation::SESSION_PRESENT_WITH_ERROR.at(flags_at, version));
     }
-    let properties = if version.is_v5() {
-        properties::decode(body, context.limits)?.0
-    } else {
-        ConnackProperties::default()
-    };
+    let mut properties = ConnackProperties::default();
+    if version.is_v5() {
+        properties::decode(&mut properties, body, context.limits)?;
+    }
     Ok(Connack { session_present, reason, properties })
 }
 
@@ -58,7 +57,7 @@ pub(crate) fn disconnect<'a>(
         return Err(violation::DISCONNECT_REASON.at(at, context.version));
     }
     if !body.is_empty() {
-        (disconnect.properties, _) = properties::decode(body, context.limits)?;
+        properties::decode(&mut disconnect.properties, body, context.limits)?;
     }
     Ok(disconnect)
 }
@@ -79,7 +78,8 @@ pub(crate) fn auth<'a>(
         return Err(violation::AUTH_REASON.at(at, context.version));
     }
     let properties_at = body.position();
-    let (properties, _) = properties::decode::<AuthProperties<'_>>(body, context.limits)?;
+    let mut properties = AuthProperties::default();
+    properties::decode(&mut properties, body, context.limits)?;
     //= mqtt5:GW-MQTT-18
     if properties.authentication_method.is_none() {
         return Err(violation::AUTH_WITHOUT_METHOD.at(properties_at, context.version));

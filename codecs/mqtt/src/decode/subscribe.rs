@@ -16,11 +16,10 @@ pub(crate) fn subscribe<'a>(
 ) -> Result<Subscribe<'a>, DecodeError> {
     let version = context.version;
     let packet_id = read_packet_id(body, version)?;
-    let properties = if version.is_v5() {
-        properties::decode(body, context.limits)?.0
-    } else {
-        SubscribeProperties::default()
-    };
+    let mut properties = SubscribeProperties::default();
+    if version.is_v5() {
+        properties::decode(&mut properties, body, context.limits)?;
+    }
     //= mqtt5:3.8.3-2
     //= mqtt311:3.8.3-3
     let list = read_filters(body, context, violation::SUBSCRIBE_EMPTY, |body| {
@@ -35,11 +34,10 @@ pub(crate) fn unsubscribe<'a>(
     context: Context<'_>,
 ) -> Result<Unsubscribe<'a>, DecodeError> {
     let packet_id = read_packet_id(body, context.version)?;
-    let properties = if context.version.is_v5() {
-        properties::decode(body, context.limits)?.0
-    } else {
-        UnsubscribeProperties::default()
-    };
+    let mut properties = UnsubscribeProperties::default();
+    if context.version.is_v5() {
+        properties::decode(&mut properties, body, context.limits)?;
+    }
     //= mqtt5:3.10.3-2
     //= mqtt311:3.10.3-2
     let list = read_filters(body, context, violation::UNSUBSCRIBE_EMPTY, |_| Ok(()))?;
@@ -107,11 +105,10 @@ pub(crate) fn suback<'a>(
 ) -> Result<Suback<'a>, DecodeError> {
     let version = context.version;
     let packet_id = read_packet_id(body, version)?;
-    let properties = if version.is_v5() {
-        properties::decode(body, context.limits)?.0
-    } else {
-        AckProperties::default()
-    };
+    let mut properties = AckProperties::default();
+    if version.is_v5() {
+        properties::decode(&mut properties, body, context.limits)?;
+    }
     //= mqtt5:3.9.3-2
     //= mqtt311:3.9.3-2
     let is_allowed = |code: u8| match version {
@@ -131,10 +128,11 @@ pub(crate) fn unsuback<'a>(
 ) -> Result<Unsuback<'a>, DecodeError> {
     let version = context.version;
     let packet_id = read_packet_id(body, version)?;
+    let mut properties = AckProperties::default();
     if !version.is_v5() {
-        return Ok(Unsuback { packet_id, properties: AckProperties::default(), reasons: &[] });
+        return Ok(Unsuback { packet_id, properties, reasons: &[] });
     }
-    let (properties, _) = properties::decode(body, context.limits)?;
+    properties::decode(&mut properties, body, context.limits)?;
     //= mqtt5:3.11.3-2
     let is_allowed = |code| ReasonCode::new(code).is_allowed_in(PacketType::Unsuback);
     let reasons = read_reasons(

@@ -1,7 +1,7 @@
 use codec_wire::EncodeError;
 
 use crate::{
-    Ack, AckProperties, PacketType, ReasonCode, Version, primitives::write_u16, properties,
+    Ack, AckProperties, PacketType, ReasonCode, Version, primitives::write_packet_id, properties,
 };
 
 /// The four acknowledgements of PUBLISH.
@@ -28,7 +28,8 @@ impl AckKind {
     }
 }
 
-/// Appends an acknowledgement without properties. Before 5.0 `reason` is left out.
+/// Appends an acknowledgement without properties. `packet_id` is not 0. Before 5.0 `reason` is left
+/// out.
 #[inline]
 pub fn encode_ack(
     kind: AckKind,
@@ -37,6 +38,9 @@ pub fn encode_ack(
     version: Version,
     out: &mut Vec<u8>,
 ) {
+    debug_assert_ne!(packet_id, 0);
+    //= mqtt5:2.2.1-5
+    //= mqtt311:2.3.1-6
     let [high, low] = packet_id.to_be_bytes();
     if reason == ReasonCode::SUCCESS || !version.is_v5() {
         out.extend_from_slice(&[kind.first_byte(), 2, high, low]);
@@ -52,7 +56,7 @@ pub(super) fn encode(
     version: Version,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
-    write_u16(ack.packet_id, out);
+    write_packet_id(ack.packet_id, out)?;
     let is_short = ack.reason == ReasonCode::SUCCESS && ack.properties == AckProperties::default();
     if is_short || !version.is_v5() {
         return Ok(());

@@ -2,7 +2,7 @@ use codec_wire::EncodeError;
 
 use crate::{
     PacketType, Publish, PublishProperties, QoS, Version,
-    primitives::{fits_varint, varint_len, write_binary, write_u16, write_varint},
+    primitives::{fits_varint, varint_len, write_binary, write_packet_id, write_varint},
     properties::PropertySet,
     property::Property,
 };
@@ -80,8 +80,8 @@ pub fn publish_len(
 /// PUBLISH that [are shareable](PublishProperties::is_shareable); before 5.0 it is left out.
 ///
 /// # Errors
-/// The topic is above 65 535 bytes or the packet more than MQTT can express; `out` is then as it
-/// was before.
+/// The topic is above 65 535 bytes, the packet more than MQTT can express, or a QoS 1 or 2 packet
+/// has identifier 0; `out` is then as it was before.
 #[inline]
 pub fn encode_publish_head(
     head: &PublishHead<'_>,
@@ -93,6 +93,21 @@ pub fn encode_publish_head(
     let start = out.len();
     let lengths = head.lengths(version, shared_properties.len(), payload_len)?;
     out.reserve(5 + lengths.remaining as usize - payload_len);
+    write_head(head, version, &lengths, out).inspect_err(|_| out.truncate(start))?;
+    if version.is_v5() {
+        out.extend_from_slice(shared_properties);
+    }
+    Ok(())
+}
+
+/// Appends everything up to and with the properties that are the receiver's own.
+#[inline]
+fn write_head(
+    head: &PublishHead<'_>,
+    version: Version,
+    lengths: &Lengths,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
     //= mqtt5:3.3.1-2
     //= mqtt5:4.3.1-1
     //= mqtt311:3.3.1-2
@@ -103,17 +118,16 @@ pub fn encode_publish_head(
     write_varint(lengths.remaining, out);
     //= mqtt5:3.3.2-1
     //= mqtt311:3.3.2-1
-    write_binary("topic name", head.topic.as_bytes(), out).inspect_err(|_| out.truncate(start))?;
+    write_binary("topic name", head.topic.as_bytes(), out)?;
     //= mqtt5:2.2.1-2
     //= mqtt311:2.3.1-5
     if head.qos != QoS::AtMostOnce {
-        write_u16(head.packet_id, out);
+        write_packet_id(head.packet_id, out)?;
     }
     if version.is_v5() {
         //= mqtt5:2.2.2-1
         write_varint(lengths.properties, out);
-        write_receiver_properties(head, out).inspect_err(|_| out.truncate(start))?;
-        out.extend_from_slice(shared_properties);
+        write_receiver_properties(head, out)?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@ use codec_wire::EncodeError;
 use super::write_properties;
 use crate::{
     ReasonCode, Suback, Subscribe, Unsuback, Unsubscribe, Version,
-    primitives::{write_string, write_u16},
+    primitives::{write_packet_id, write_string},
 };
 
 /// Appends what follows the fixed header of SUBSCRIBE.
@@ -12,7 +12,7 @@ pub(super) fn subscribe(
     version: Version,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
-    write_u16(subscribe.packet_id, out);
+    write_packet_id(subscribe.packet_id, out)?;
     write_properties(&subscribe.properties, version, out)?;
     //= mqtt5:3.8.3-2
     //= mqtt311:3.8.3-3
@@ -37,7 +37,7 @@ pub(super) fn unsubscribe(
     version: Version,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
-    write_u16(unsubscribe.packet_id, out);
+    write_packet_id(unsubscribe.packet_id, out)?;
     write_properties(&unsubscribe.properties, version, out)?;
     //= mqtt5:3.10.3-2
     //= mqtt311:3.10.3-2
@@ -56,7 +56,7 @@ pub(super) fn suback(
     version: Version,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
-    write_u16(suback.packet_id, out);
+    write_packet_id(suback.packet_id, out)?;
     write_properties(&suback.properties, version, out)?;
     if version.is_v5() {
         out.extend_from_slice(suback.reasons);
@@ -79,7 +79,7 @@ pub(super) fn unsuback(
     version: Version,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
-    write_u16(unsuback.packet_id, out);
+    write_packet_id(unsuback.packet_id, out)?;
     write_properties(&unsuback.properties, version, out)?;
     if version.is_v5() {
         out.extend_from_slice(unsuback.reasons);
