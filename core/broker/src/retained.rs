@@ -273,3 +273,220 @@ impl PartialEq for ByTopic {
 }
 
 impl Eq for ByTopic {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use core_model::{Filter, Message, check_topic_name, filter_matches};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000);
+
+    fn message(topic: &str, expires_at: Option<u64>) -> Arc<StoredMessage> {
+        let expires_at = expires_at.map(Timestamp::from_millis);
+        Message { retain: true, expires_at, ..Message::new(topic, topic.as_bytes()) }.detach()
+    }
+
+    fn store() -> RetainedStore {
+        RetainedStore::new(100_000, usize::MAX)
+    }
+
+    fn topics_of(messages: &[Arc<StoredMessage>]) -> Vec<&str> {
+        messages.iter().map(|m| m.topic()).collect()
+    }
+
+    /// Levels that are ordered otherwise as texts than as parts of topics: `a-/x` is before `a/x`.
+    const LEVELS: &[&str] = &["", "a", "a-", "a0", "b", "$s"];
+
+    fn topics() -> impl Strategy<Value = String> {
+        prop::collection::vec(prop::sample::select(LEVELS), 1..5)
+            .prop_map(|levels| levels.join("/"))
+            .prop_filter("valid", |topic| check_topic_name(topic).is_ok())
+    }
+
+    fn filters() -> impl Strategy<Value = String> {
+        let levels = [LEVELS, &["+", "+", "+"]].concat();
+        (prop::collection::vec(prop::sample::select(levels), 0..5), prop::bool::weighted(0.3))
+            .prop_map(|(mut levels, below)| {
+                levels.extend(below.then_some("#"));
+                levels.join("/")
+            })
+            .prop_filter("valid", |filter| Filter::parse(filter).is_ok())
+    }
+
+    proptest! {
+        //= mqtt5:3.3.2-5
+        //= mqtt5:4.7.2-1
+        //= mqtt5:4.7.3-4
+        //= mqtt311:4.7.2-1
+        //= mqtt311:4.7.3-4
+        #[test]
+        fn pages_have_what_matches_in_order_while_messages_come_and_go(
+            retained in prop::collection::vec((topics(), prop::option::of(999..1002_u64)), 0..80),
+            filter in filters(),
+            pages in prop::collection::vec((1..5_usize, 1..8_usize), 1..8),
+            changes in prop::collection::vec((topics(), any::<bool>()), 0..20),
+        ) {
+            let (mut store, mut model) = (store(), BTreeMap::new());
+            for (topic, expires_at) in retained {
+                store.set(message(&topic, expires_at)).unwrap();
+                model.insert(topic, expires_at);
+            }
+            let mut after = None;
+            let (mut pages, mut changes) = (pages.into_iter().cycle(), changes.into_iter());
+            loop {
+                let (limit, steps_max) = pages.next().unwrap();
+                let mut page = Vec::new();
+                let end = store.page(&filter, after.as_deref(), limit, steps_max, NOW, &mut page);
+                let expected: Vec<&str> = model
+                    .iter()
+                    .filter(|(topic, at)| filter_matches(&filter, topic) && at.is_none_or(|a| a > 1000))
+                    .map(|(topic, _)| topic.as_str())
+                    .filter(|topic| after.as_deref().is_none_or(|after| *topic > after))
+                    .filter(|topic| match &end {
+                        Page::Done => true,
+                        Page::More { cursor } => *topic <= &**cursor,
+                    })
+                    .collect();
+                prop_assert_eq!(topics_of(&page), expected);
+                prop_assert!(page.len() <= limit);
+                let Page::More { cursor } = end else { break };
+                prop_assert!(after.is_none_or(|after| cursor > after));
+                after = Some(cursor);
+                match changes.next() {
+                    Some((topic, true)) => {
+                        let old = store.set(message(&topic, None)).unwrap();
+                        prop_assert_eq!(old.is_some(), model.insert(topic, None).is_some());
+                    }
+                    Some((topic, false)) => {
+                        let old = store.remove(&topic);
+                        prop_assert_eq!(old.is_some(), model.remove(&topic).is_some());
+                    }
+                    None => {}
+                }
+            }
+            prop_assert_eq!(store.len(), model.len());
+            let sizes = store.messages.iter().map(|m| m.0.size());
+            prop_assert_eq!(store.bytes(), sizes.sum::<usize>());
+            let mut expired = Vec::new();
+            store.expire(NOW, usize::MAX, &mut expired);
+            prop_assert_eq!(expired.len(), model.values().flatten().filter(|at| **at <= 1000).count());
+            let left = model.values().flatten().filter(|at| **at > 1000).min();
+            prop_assert_eq!(store.next_deadline(), left.map(|at| Timestamp::from_millis(*at)));
+        }
+    }
+
+    #[test]
+    fn a_message_replaces_that_of_its_topic() {
+        let mut store = store();
+        assert_eq!(store.set(message("a", Some(5_000))).unwrap().map(|m| m.size()), None);
+        let old = store.set(message("a", Some(5_000))).unwrap().unwrap();
+        assert_eq!(old.topic(), "a");
+        assert_eq!((store.len(), store.deadlines.len()), (1, 1));
+        assert!(!Arc::ptr_eq(&old, store.message("a", NOW).unwrap()));
+        assert_eq!(store.next_deadline(), Some(Timestamp::from_millis(5_000)));
+
+        store.set(message("a", None)).unwrap();
+        assert_eq!(store.next_deadline(), None);
+        assert_eq!(store.remove("a").unwrap().expires_at(), None);
+        assert!(store.remove("a").is_none());
+        assert_eq!((store.len(), store.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn messages_and_bytes_have_their_limits() {
+        let size = message("a", None).size();
+        for mut store in [RetainedStore::new(2, usize::MAX), RetainedStore::new(9, 2 * size)] {
+            store.set(message("a", None)).unwrap();
+            store.set(message("b", None)).unwrap();
+            assert_eq!(store.set(message("c", None)).unwrap_err(), Full);
+            store.set(message("b", None)).unwrap();
+            store.remove("a").unwrap();
+            store.set(message("c", None)).unwrap();
+            assert_eq!((store.len(), store.bytes()), (2, 2 * size));
+        }
+        let mut store = RetainedStore::new(9, size);
+        let old = message("a", None);
+        store.set(Arc::clone(&old)).unwrap();
+        let larger = Message::new("a", b"larger").detach();
+        assert_eq!(store.set(larger).unwrap_err(), Full);
+        assert!(Arc::ptr_eq(&old, store.message("a", NOW).unwrap()));
+    }
+
+    //= mqtt5:3.3.2-5
+    #[test]
+    fn the_expired_are_neither_given_nor_kept() {
+        let mut store = store();
+        for (topic, at) in [("a", Some(1_000)), ("b", Some(1_001)), ("c", None), ("d", Some(999))] {
+            store.set(message(topic, at)).unwrap();
+        }
+        assert!(store.message("a", NOW).is_none());
+        let mut page = Vec::new();
+        assert_eq!(store.page("a", None, 9, 9, NOW, &mut page), Page::Done);
+        assert_eq!(store.page("#", None, 9, 9, NOW, &mut page), Page::Done);
+        assert_eq!(topics_of(&page), ["b", "c"]);
+
+        let mut expired = Vec::new();
+        store.expire(NOW, 1, &mut expired);
+        assert_eq!(topics_of(&expired), ["d"]);
+        store.expire(NOW, 9, &mut expired);
+        assert_eq!(topics_of(&expired), ["d", "a"]);
+        assert_eq!(store.next_deadline(), Some(Timestamp::from_millis(1_001)));
+        assert_eq!(store.len(), 2);
+    }
+
+    #[test]
+    fn a_filter_without_wildcard_is_one_look_up() {
+        let mut store = store();
+        for topic in ["a", "a/b", "a/b/c"] {
+            store.set(message(topic, None)).unwrap();
+        }
+        let mut page = Vec::new();
+        assert_eq!(store.page("a/b", None, 1, 1, NOW, &mut page), Page::Done);
+        assert_eq!(store.page("a/b", Some("a/b"), 1, 1, NOW, &mut page), Page::Done);
+        assert_eq!(store.page("x", None, 1, 1, NOW, &mut page), Page::Done);
+        assert_eq!(topics_of(&page), ["a/b"]);
+    }
+
+    #[test]
+    fn branches_that_cannot_match_are_jumped_over() {
+        let mut store = store();
+        for number in 0..10_000 {
+            store.set(message(&format!("c/{:02}/d/{number:04}", number / 100), None)).unwrap();
+        }
+        for (filter, found, steps_max) in [
+            ("c/+/d/5042", 1, 300),
+            ("c/50/+/5042", 1, 100),
+            ("c/+", 0, 101),
+            ("+/50/#", 100, 104),
+            ("c/+/x/#", 0, 101),
+            ("x/#", 0, 1),
+        ] {
+            let mut page = Vec::new();
+            assert_eq!(store.page(filter, None, 999, steps_max, NOW, &mut page), Page::Done);
+            assert_eq!(page.len(), found, "{filter}");
+        }
+    }
+
+    #[test]
+    fn the_deepest_topic_is_found() {
+        let mut store = store();
+        let topic = "/".repeat(65_535);
+        store.set(message(&topic, None)).unwrap();
+        let mut page = Vec::new();
+        let filter = format!("{}#", "+/".repeat(32_767));
+        assert_eq!(store.page(&filter, None, 9, 9, NOW, &mut page), Page::Done);
+        assert_eq!(page.len(), 1);
+    }
+
+    #[test]
+    fn a_message_costs_little_more_than_its_bytes() {
+        let message = Message::new("city/012/dev/0123456", &[7; 64]).detach();
+        // Two counters of the reference, and a place in a tree that is at least five elevenths full.
+        let each = message.size() + 16 + size_of::<ByTopic>() * 11 / 5 + 4;
+        assert!(each < 300, "{each} bytes");
+    }
+}

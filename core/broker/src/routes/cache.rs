@@ -10,8 +10,9 @@ use super::Route;
 const BUCKET_LEVELS: usize = 4;
 /// Buckets for prefixes of up to [`BUCKET_LEVELS`] levels.
 const BUCKETS: usize = 1024;
-/// Receivers that the cached routes may have together, for each topic that may be cached.
-const RECEIVERS_PER_TOPIC: usize = 16;
+/// Bytes of memory that the cached topics and routes may hold together, for each topic that may be
+/// cached: most need less than 200, but one can have many receivers or a long name.
+const BYTES_PER_TOPIC: usize = 1024;
 
 /// The routes of topics that were seen lately.
 ///
@@ -24,8 +25,8 @@ pub(super) struct Cache {
     topics: HashTable<Slot>,
     hasher: FixedState,
     topics_max: usize,
-    receivers: usize,
-    receivers_max: usize,
+    bytes: usize,
+    bytes_max: usize,
     epoch: u64,
     /// Last change of a filter that begins with a wildcard.
     any_changed: u64,
@@ -49,8 +50,8 @@ impl Cache {
             topics: HashTable::new(),
             hasher,
             topics_max,
-            receivers: 0,
-            receivers_max: topics_max.saturating_mul(RECEIVERS_PER_TOPIC),
+            bytes: 0,
+            bytes_max: topics_max.saturating_mul(BYTES_PER_TOPIC),
             epoch: 0,
             any_changed: 0,
             changed: vec![0; BUCKETS].into(),
@@ -97,22 +98,8 @@ impl Cache {
     /// Remembers the route of a topic that [`Self::find`] has not found.
     pub(super) fn insert(&mut self, hash: u64, topic: &str, route: &Rc<Route>) {
         if let Ok(old) = self.topics.find_entry(hash, |slot| *slot.topic == *topic) {
-            self.receivers -= old.remove().0.route.receivers();
+            self.bytes -= old.remove().0.bytes();
         }
-        // To rebuild a large route costs little against sending to all its receivers, but it would
-        // push out a good part of the others.
-        let receivers = route.receivers();
-        if receivers > self.receivers_max / 4 {
-            return;
-        }
-        while self.topics.len() >= self.topics_max
-            || self.receivers + receivers > self.receivers_max
-        {
-            if !self.evict(hash) {
-                return;
-            }
-        }
-        self.receivers += receivers;
         let slot = Slot {
             topic: topic.into(),
             route: Rc::clone(route),
@@ -120,8 +107,27 @@ impl Cache {
             buckets: self.buckets_of(topic),
             used: false,
         };
+        // To rebuild a large route costs little against sending to all its receivers, but it would
+        // push out a good part of the others.
+        let bytes = slot.bytes();
+        if bytes > self.bytes_max / 4 {
+            return;
+        }
+        while self.topics.len() >= self.topics_max || self.bytes + bytes > self.bytes_max {
+            if !self.evict(hash) {
+                return;
+            }
+        }
+        self.bytes += bytes;
         let hasher = &self.hasher;
         self.topics.insert_unique(hash, slot, |slot| hash_topic(hasher, &slot.topic));
+    }
+
+    /// How many topics are cached, and the bytes they hold.
+    #[cfg(test)]
+    pub(super) fn size(&self) -> (usize, usize) {
+        assert_eq!(self.bytes, self.topics.iter().map(Slot::bytes).sum::<usize>());
+        (self.topics.len(), self.bytes)
     }
 
     /// Makes room, unless there is nothing to remove: a slot gets a second chance if it was used. The
@@ -143,7 +149,7 @@ impl Cache {
             index = (index + 1) % places;
         }
         if let Ok(slot) = self.topics.get_bucket_entry(index) {
-            self.receivers -= slot.remove().0.route.receivers();
+            self.bytes -= slot.remove().0.bytes();
         }
         true
     }
@@ -166,6 +172,12 @@ impl Cache {
             *before = hasher.finish();
             Some((*before % BUCKETS as u64) as u16)
         })
+    }
+}
+
+impl Slot {
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + size_of::<Route>() + self.topic.len() + self.route.list_bytes()
     }
 }
 

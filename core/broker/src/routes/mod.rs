@@ -4,6 +4,9 @@ mod arena;
 mod cache;
 mod trie;
 
+#[cfg(test)]
+mod tests;
+
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -114,14 +117,13 @@ pub(crate) struct GroupTarget {
 pub(crate) struct Routes {
     trie: Trie,
     cache: Cache,
-    built: u64,
 }
 
 impl Routes {
     /// No filters. At most `topics_max` topics are cached; `seed` keys the hash tables.
     pub(crate) fn new(topics_max: usize, seed: u64) -> Self {
         let hasher = FixedState::with_seed(seed);
-        Routes { trie: Trie::new(hasher.clone()), cache: Cache::new(topics_max, hasher), built: 0 }
+        Routes { trie: Trie::new(hasher.clone()), cache: Cache::new(topics_max, hasher) }
     }
 
     /// Subscribes a session of this shard to a topic filter, or replaces its options.
@@ -156,11 +158,6 @@ impl Routes {
             self.cache.invalidate(filter);
         }
         change
-    }
-
-    /// How much this shard's sessions want a topic filter.
-    pub(crate) fn interest(&self, filter: &str) -> Interest {
-        self.trie.entry(filter).map_or(Interest::None, Entry::interest)
     }
 
     /// Another shard wants a topic filter.
@@ -223,13 +220,7 @@ impl Routes {
         route
     }
 
-    /// How many routes were built because the cache had no good one.
-    pub(crate) fn built(&self) -> u64 {
-        self.built
-    }
-
-    fn build(&mut self, topic: &str) -> Route {
-        self.built += 1;
+    fn build(&self, topic: &str) -> Route {
         let mut subscribed: SmallVec<[&Entry; 8]> = SmallVec::new();
         let mut remote = SmallVec::new();
         let mut groups = Vec::new();
@@ -290,14 +281,9 @@ fn merge_shard(shards: &mut SmallVec<[RemoteShard; 4]>, shard: RemoteShard) {
 }
 
 impl Route {
-    /// How many receivers it has, which is what it costs to keep.
-    fn receivers(&self) -> usize {
-        self.local.len() + self.remote.len() + self.groups.len()
-    }
-
-    /// Whether nobody wants the topic.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.receivers() == 0
+    /// Bytes of memory that its lists hold.
+    fn list_bytes(&self) -> usize {
+        size_of_val(&*self.local) + size_of_val(&*self.remote) + size_of_val(&*self.groups)
     }
 }
 

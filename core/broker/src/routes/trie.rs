@@ -73,13 +73,6 @@ impl Trie {
         Trie { nodes, children: HashTable::new(), hasher }
     }
 
-    /// The entry of a filter.
-    pub(super) fn entry(&self, filter: &str) -> Option<&Entry> {
-        let place = self.locate(filter)?;
-        let node = self.node(place.node);
-        if place.below { node.below.as_deref() } else { node.exact.as_deref() }
-    }
-
     /// The entry of a filter, made if there is none.
     pub(super) fn entry_or_insert(&mut self, filter: &str) -> &mut Entry {
         let mut node = ROOT;
@@ -230,6 +223,15 @@ impl Trie {
         let literal = self.nodes.values().filter(|node| *node.level != *b"+").count() - 1;
         assert_eq!(self.children.len(), literal);
         self.nodes.values().count() - 1
+    }
+
+    /// Bytes of memory, without lists of several subscribers and levels of more than 16 bytes.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        let entries = self.nodes.values().flat_map(|node| [&node.exact, &node.below]);
+        self.nodes.values().count() * size_of::<Option<Node>>()
+            + self.children.allocation_size()
+            + entries.flatten().count() * size_of::<Entry>()
     }
 }
 
