@@ -394,6 +394,10 @@ mod tests {
         assert_eq!(store.remove("a").unwrap().expires_at(), None);
         assert!(store.remove("a").is_none());
         assert_eq!((store.len(), store.bytes()), (0, 0));
+
+        store.set(message("a", Some(5_000))).unwrap();
+        store.remove("a").unwrap();
+        assert_eq!(store.next_deadline(), None);
     }
 
     #[test]
