@@ -43,7 +43,9 @@ pub(crate) struct ShardLoop {
     incoming: Vec<(ShardId, Batch<Mail, Arrival>)>,
     expired: Vec<u32>,
     sys: Option<Sys>,
-    /// When the others get to see the counters, if something has changed.
+    /// Whether anything has happened in this turn.
+    busy: bool,
+    /// When the others get to see the counters, if something has happened.
     counters_due: Option<Timestamp>,
     drain: Drain,
     stopping: bool,
@@ -97,6 +99,7 @@ impl ShardLoop {
             incoming: Vec::new(),
             expired: Vec::new(),
             sys: start.sys,
+            busy: false,
             counters_due: None,
             drain: Drain::No,
             stopping: false,
@@ -118,6 +121,7 @@ impl ShardLoop {
 
     fn take_woken(&mut self) {
         self.ready.take(&mut self.woken);
+        self.busy = !self.woken.is_empty() || !self.links.to_read.is_empty();
         for token in self.woken.drain(..) {
             match token {
                 Token::Link(index) => self.links.wake(index),
@@ -134,6 +138,7 @@ impl ShardLoop {
         if !self.node.mesh.was_rung(self.id) {
             return;
         }
+        self.busy = true;
         let mut incoming = std::mem::take(&mut self.incoming);
         self.node.mesh.take(self.id, &mut incoming);
         for (from, mut batch) in incoming.drain(..) {
@@ -168,6 +173,7 @@ impl ShardLoop {
         let mut accepted = Vec::new();
         for acceptor in &mut self.acceptors {
             if self.outgoing.is_clear() && acceptor.is_ready(now) {
+                self.busy = true;
                 let (limits, counters) = (&self.links.limits, &mut self.links.counters);
                 acceptor.accept(now, limits, shards, counters, |to, connection| {
                     accepted.push((to, connection));
@@ -233,6 +239,7 @@ impl ShardLoop {
     fn run_timers(&mut self) {
         let mut expired = std::mem::take(&mut self.expired);
         self.links.timers.expire(self.links.now, &mut expired);
+        self.busy |= !expired.is_empty();
         for index in expired.drain(..) {
             self.links.on_timer(index);
             self.apply_pending();
@@ -283,19 +290,17 @@ impl ShardLoop {
         self.node.show_counters(self.id, NodeCounters { broker, host });
     }
 
-    /// Shows the counters about once an interval, but only when something has happened.
-    fn count(&mut self, busy: bool) {
+    /// Shows the counters about once an interval, but only when something has happened. What
+    /// happens late in a turn may be counted in the next one, so a busy turn always sees another.
+    fn count(&mut self) {
         let now = self.links.now;
-        match self.counters_due {
-            Some(due) if due <= now => {
-                self.counters_due = None;
-                self.show_counters();
-            }
-            None if busy => {
-                let interval_ms = self.links.limits.counters_interval_ms;
-                self.counters_due = Some(now.plus_millis(interval_ms));
-            }
-            Some(_) | None => {}
+        if self.counters_due.is_some_and(|due| due <= now) {
+            self.counters_due = None;
+            self.show_counters();
+        }
+        if self.busy && self.counters_due.is_none() {
+            let interval_ms = self.links.limits.counters_interval_ms;
+            self.counters_due = Some(now.plus_millis(interval_ms));
         }
     }
 
@@ -305,6 +310,7 @@ impl ShardLoop {
         if sys.due_at() > now {
             return;
         }
+        self.busy = true;
         let counters = self.node.counters();
         for (topic, value) in sys.update(now, self.node.clock.uptime(), &counters) {
             let mut message = Message::new(topic, value.as_bytes());
@@ -351,15 +357,15 @@ impl Turn for ShardLoop {
         self.accept();
         self.read_links();
         self.run_timers();
+        self.apply_pending();
         self.shard.tick(self.links.now, &mut self.links);
         self.apply_pending();
         self.publish_sys();
-        let busy = !self.links.touched.is_empty();
         self.finish_links();
         if !self.outgoing.hand_over(&mut self.shard) {
             self.links.counters.ring_full += 1;
         }
-        self.count(busy);
+        self.count();
         self.next()
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Timers {
     nodes: Vec<Node>,
     /// The tick that was fired last; everything before it is over.
     current: u64,
+    /// The time of that.
+    now: Timestamp,
 }
 
 /// One timer: a member of its slot's doubly linked list.
@@ -41,13 +43,15 @@ impl Timers {
             occupied: vec![0; SLOTS as usize / 64],
             nodes: Vec::new(),
             current: now.as_millis() / TICK_MS,
+            now,
         }
     }
 
     /// Makes timer `index` fire at `deadline` at the latest. A timer that is armed for an earlier
     /// time stays as it is.
     pub(crate) fn arm(&mut self, index: u32, deadline: Timestamp) {
-        let wanted = deadline.as_millis().div_ceil(TICK_MS);
+        // What is over already is due at once and not at the end of the tick.
+        let wanted = if deadline <= self.now { 0 } else { deadline.as_millis().div_ceil(TICK_MS) };
         let tick = wanted.clamp(self.current, self.current + SLOTS - 1);
         if self.nodes.len() <= index as usize {
             self.nodes.resize(index as usize + 1, UNARMED);
@@ -97,6 +101,7 @@ impl Timers {
             }
         }
         self.current = self.current.max(last);
+        self.now = self.now.max(now);
     }
 
     /// When the next timer fires.
@@ -179,8 +184,11 @@ mod tests {
         let mut timers = Timers::new(at(0));
         assert_eq!(fired(&mut timers, 150), []);
         timers.arm(1, at(0));
+        timers.arm(2, at(150));
+        timers.arm(3, at(151));
         assert!(timers.next().unwrap() <= at(150));
-        assert_eq!(fired(&mut timers, 150), [1]);
+        assert_eq!(fired(&mut timers, 150), [1, 2]);
+        assert_eq!(timers.next(), Some(at(200)));
     }
 
     #[test]
@@ -239,7 +247,8 @@ mod tests {
                 1..5 => {
                     let deadline = now + draw % 90_000;
                     timers.arm(index, at(deadline));
-                    let tick = deadline.div_ceil(TICK_MS);
+                    let ticks = if deadline == now { u64::div_euclid } else { u64::div_ceil };
+                    let tick = ticks(deadline, TICK_MS);
                     let entry = model.entry(index).or_insert(tick);
                     *entry = (*entry).min(tick);
                 }
