@@ -1,0 +1,125 @@
+//! `manifold decode`: bytes of a protocol as JSON for people.
+
+use codec_mqtt::{
+    Codec, DecodeError, Decoded, ErrorKind, Limits, MqttCodec, PacketType, ReasonCode, Version,
+    to_json,
+};
+use serde_json::{Value as Json, json};
+
+use crate::DecodedFrames;
+
+/// Versions of MQTT that `--version` takes.
+pub(crate) const MQTT_VERSIONS: [&str; 3] = ["3.1", "3.1.1", "5"];
+
+/// Decodes MQTT packets. Without a version a CONNECT at the start tells it, and anything else is
+/// taken for MQTT 5.
+pub(crate) fn decode_mqtt(bytes: &[u8], version: Option<&str>) -> DecodedFrames {
+    let starts_with_connect = bytes.first().is_some_and(|b| b >> 4 == PacketType::Connect as u8);
+    let mut codec = match version {
+        Some("3.1") => MqttCodec::with_version(Version::V31, Limits::UNLIMITED),
+        Some("3.1.1") => MqttCodec::with_version(Version::V311, Limits::UNLIMITED),
+        None if starts_with_connect => MqttCodec::server(Limits::UNLIMITED),
+        Some(_) | None => MqttCodec::with_version(Version::V5, Limits::UNLIMITED),
+    };
+    let mut decoded = DecodedFrames::default();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let frame_at = bytes.len() - rest.len();
+        match codec.decode(rest) {
+            Ok(Decoded::Frame { frame, len }) => {
+                decoded.frames.push(to_json(&frame));
+                rest = rest.get(len..).unwrap_or(&[]);
+            }
+            Ok(Decoded::Need(total)) => {
+                decoded.error = Some(incomplete(frame_at, rest.len(), total));
+                break;
+            }
+            Err(error) => {
+                decoded.error = Some(refused(frame_at, &error));
+                break;
+            }
+        }
+    }
+    decoded
+}
+
+fn incomplete(frame_at: usize, have: usize, need: usize) -> Json {
+    json!({ "error": {
+        "kind": "incomplete",
+        "frame_at": frame_at,
+        "offset": have,
+        "what": format!("the packet has {have} bytes and needs at least {need}"),
+    } })
+}
+
+/// Positions count bytes from 0: `frame_at` is where the packet begins in the input, `offset` the
+/// byte to blame within the packet.
+fn refused(frame_at: usize, error: &DecodeError) -> Json {
+    let kind = match error.kind {
+        ErrorKind::Malformed => "malformed",
+        ErrorKind::Protocol => "protocol",
+        ErrorKind::TooLarge => "too-large",
+        _ => "unsupported",
+    };
+    let mut body = json!({
+        "kind": kind,
+        "frame_at": frame_at,
+        "offset": error.offset,
+        "requirement": error.requirement,
+        "what": error.what,
+    });
+    if let (Ok(code @ 1..), Json::Object(body)) = (u8::try_from(error.code), &mut body) {
+        body.insert("reason_code".into(), code.into());
+        body.insert("reason".into(), ReasonCode::new(code).name().into());
+    }
+    json!({ "error": body })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use codec_wire::hex;
+
+    fn decode(hex: &str, version: Option<&str>) -> DecodedFrames {
+        decode_mqtt(&hex::decode(hex).unwrap(), version)
+    }
+
+    #[test]
+    fn a_connect_tells_the_version_of_what_follows() {
+        // CONNECT of 3.1.1 with client id "a", then SUBSCRIBE to "t" as 3.1.1 writes it.
+        let decoded = decode("100d 0004 4d515454 04 02 003c 0001 61  8206 0001 0001 74 01", None);
+        assert_eq!(decoded.error, None);
+        assert_eq!(decoded.frames[0]["protocol_level"], 4);
+        assert_eq!(decoded.frames[1]["packet"], "SUBSCRIBE");
+        assert_eq!(decoded.frames[1]["subscriptions"][0]["filter"], "t");
+    }
+
+    #[test]
+    fn other_packets_are_taken_for_version_5_unless_told() {
+        let publish = "3005 0001 74 00 68";
+        assert_eq!(decode(publish, None).frames[0]["payload"], "h");
+        let payload = decode(publish, Some("3.1.1")).frames[0]["payload"].clone();
+        assert_eq!(payload, json!({ "hex": "0068" }));
+    }
+
+    #[test]
+    fn an_error_says_where_why_and_how_it_is_answered() {
+        // PINGREQ, then PUBLISH with QoS 3.
+        let decoded = decode("c000 3605 0001 74 0001", Some("5"));
+        assert_eq!(decoded.frames.len(), 1);
+        let error = &decoded.error.unwrap()["error"];
+        assert_eq!(error["kind"], "malformed");
+        assert_eq!(error["frame_at"], 2);
+        assert_eq!(error["offset"], 0);
+        assert_eq!(error["requirement"], "mqtt5:3.3.1-4");
+        assert_eq!(error["reason_code"], 0x81);
+        assert_eq!(error["reason"], "Malformed Packet");
+    }
+
+    #[test]
+    fn a_cut_packet_is_incomplete() {
+        let error = decode("c000 30", None).error.unwrap();
+        assert_eq!(error["error"]["kind"], "incomplete");
+        assert_eq!(error["error"]["frame_at"], 2);
+    }
+}

@@ -1,0 +1,53 @@
+use std::sync::Arc;
+
+use gateway_host::Gateway;
+use serde_json::Value as Json;
+
+use crate::config::{ListenerLimits, Transport};
+use crate::settings::Settings;
+
+/// A gateway as the daemon knows it: all that [`run`](crate::run) needs to offer its protocol.
+#[derive(Clone, Copy, Debug)]
+pub struct Registration {
+    /// Its name: the value of `gateway` in a listener, the listener's table of its own settings
+    /// (`[listener.NAME]`), and the argument of `manifold decode`.
+    pub name: &'static str,
+    /// What can carry its protocol.
+    pub transports: &'static [Transport],
+    /// Its own settings with their defaults.
+    pub settings: fn() -> Box<dyn GatewaySettings>,
+    /// Its frames as JSON for people, if it can do that.
+    pub decoder: Option<Decoder>,
+}
+
+/// A gateway's own settings, from which it is made.
+pub trait GatewaySettings: Settings {
+    /// The gateway of one listener. Its number stands in session keys: no two protocols may share
+    /// one, and it must never change. Gateways outside this project take theirs from 128 on.
+    ///
+    /// # Errors
+    /// Settings do not go together, in words for the operator. Called to check a file as well, so
+    /// it must not touch anything outside the process.
+    fn open(&self, limits: &ListenerLimits) -> Result<Arc<dyn Gateway>, String>;
+
+    /// Bytes that the gateway keeps for one connection at most, beside its input and output.
+    fn connection_bytes(&self, limits: &ListenerLimits) -> u64;
+}
+
+/// Shows frames of a protocol.
+#[derive(Clone, Copy, Debug)]
+pub struct Decoder {
+    /// Versions that can be asked for.
+    pub versions: &'static [&'static str],
+    /// Decodes bytes, in the version asked for or else the one that the bytes tell.
+    pub decode: fn(bytes: &[u8], version: Option<&str>) -> DecodedFrames,
+}
+
+/// What bytes turned out to be.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DecodedFrames {
+    /// The frames, in order.
+    pub frames: Vec<Json>,
+    /// Why decoding ended before the end of the bytes.
+    pub error: Option<Json>,
+}

@@ -1,0 +1,69 @@
+//! The memory bound of a configuration.
+
+use std::path::Path;
+
+use manifold::config::Config;
+use manifold::{MemoryBound, memory_bound};
+
+fn bound(text: &str) -> MemoryBound {
+    match Config::read(Path::new("m.toml"), text, manifold::gateways()) {
+        Ok(config) => memory_bound(&config),
+        Err(complaints) => panic!("{complaints}"),
+    }
+}
+
+/// A file with small numbers, in which `key` of table `table` is `value`.
+fn with(table: &str, key: &str, value: &str) -> u64 {
+    let mut text = String::new();
+    if table == "limits" {
+        text += &format!("[limits]\n{key} = {value}\n");
+    } else if let Some(below) = table.strip_prefix("limits.") {
+        text += &format!("[limits.{below}]\n{key} = {value}\n");
+    }
+    text += "[[listener]]\n";
+    if table == "listener" {
+        text += &format!("{key} = {value}\n");
+    } else if table.starts_with("listener.") {
+        text += &format!("[{table}]\n{key} = {value}\n");
+    }
+    bound(&text).total()
+}
+
+#[test]
+fn a_greater_limit_never_has_a_smaller_bound() {
+    for (table, key, small, great) in [
+        ("limits", "max_queued_bytes_total", "1", "1000000000"),
+        ("limits", "max_retained_bytes", "1", "1000000000"),
+        ("limits", "max_sessions", "1", "2000000"),
+        ("limits", "max_route_cache_topics", "1", "100000"),
+        ("limits.links", "max_output", "4096", "4097"),
+        ("limits.links", "max_output_overrun", "0", "1"),
+        ("listener", "max_connections", "1", "2"),
+        ("listener.limits", "max_packet_size", "128", "129"),
+        ("listener.mqtt", "receive_maximum", "1", "2"),
+        ("listener.mqtt", "max_topic_alias_bytes", "1", "2"),
+        ("listener.mqtt", "max_topic_aliases_in", "0", "1"),
+        ("listener.mqtt", "max_topic_aliases_out", "0", "1"),
+    ] {
+        let (less, more) = (with(table, key, small), with(table, key, great));
+        assert!(less < more, "{table}.{key}: {less} for {small}, {more} for {great}");
+    }
+}
+
+#[test]
+fn the_bound_is_the_sum_of_its_parts_and_never_wraps() {
+    let all = bound("");
+    assert_eq!(all.total(), all.parts.iter().map(|(_, bytes)| bytes).sum::<u64>());
+    let huge = MemoryBound { parts: vec![("a".into(), u64::MAX), ("b".into(), 1)] };
+    assert_eq!(huge.total(), u64::MAX);
+}
+
+#[test]
+fn the_first_line_can_be_read_by_a_program() {
+    let bound = bound("");
+    let text = bound.to_string();
+    let rest = text.strip_prefix("memory bound: ").unwrap();
+    let (bytes, rest) = rest.split_once(" bytes (").unwrap();
+    assert_eq!(bytes.parse(), Ok(bound.total()));
+    assert!(rest.lines().next().unwrap().ends_with(')'));
+}
