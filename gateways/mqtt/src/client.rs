@@ -41,12 +41,12 @@ impl Client {
     #[inline]
     pub(crate) fn on_packet<'a>(
         &mut self,
-        packet: Packet<'a>,
+        packet: &Packet<'a>,
         config: &MqttConfig,
         context: &mut Context<'a, '_>,
     ) -> Result<(), Fault> {
         match packet {
-            Packet::Publish(publish) => self.on_publish(&publish, config, context),
+            Packet::Publish(publish) => self.on_publish(publish, config, context),
             Packet::Puback(ack) => {
                 settle(ack.packet_id, Outcome::Accepted, ack.reason, context);
                 Ok(())
@@ -57,7 +57,7 @@ impl Client {
 
     fn on_other(
         &mut self,
-        packet: Packet<'_>,
+        packet: &Packet<'_>,
         config: &MqttConfig,
         context: &mut Context<'_, '_>,
     ) -> Result<(), Fault> {
@@ -76,15 +76,15 @@ impl Client {
                 context.operation(SLOT, Operation::Release { ticket, id: ack.packet_id });
                 Ok(())
             }
-            Packet::Subscribe(subscribe) => self.on_subscribe(&subscribe, config, context),
-            Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(&unsubscribe, config, context),
+            Packet::Subscribe(subscribe) => self.on_subscribe(subscribe, config, context),
+            Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(unsubscribe, config, context),
             Packet::Pingreq => {
                 //= mqtt5:3.12.4-1
                 //= mqtt311:3.12.4-1
                 context.output().write(&codec_mqtt::PINGRESP);
                 Ok(())
             }
-            Packet::Auth(auth) => self.on_auth(&auth, context),
+            Packet::Auth(auth) => self.on_auth(auth, context),
             //= mqtt5:3.1.0-2
             //= mqtt311:3.1.0-2
             Packet::Connect(_) => Err(Fault::protocol("second CONNECT")),

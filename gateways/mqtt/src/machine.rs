@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use codec_mqtt::{Auth, Connect, Packet, ReasonCode, Version};
+use codec_mqtt::{Auth, Connect, Disconnect, Packet, ReasonCode, Version};
 use codec_wire::DecodeError;
 use core_model::{Connected, Event, Operation, Reason, Timestamp};
 use gateway_host::{Close, Context, LinkFacts, Machine};
@@ -68,7 +68,7 @@ impl MqttMachine {
     }
 
     /// Handles the first packet of the link.
-    fn on_first<'a>(&mut self, packet: Packet<'a>, context: &mut Context<'a, '_>) {
+    fn on_first(&mut self, packet: &Packet<'_>, context: &mut Context<'_, '_>) {
         //= mqtt5:GW-MQTT-01
         //= mqtt5:3.1.0-1
         //= mqtt311:3.1.0-1
@@ -76,7 +76,7 @@ impl MqttMachine {
             return self.fail(Fault::protocol("first packet is not CONNECT"), context);
         };
         if let State::AwaitConnect(link) = self.end() {
-            self.on_connect(&connect, &link, context);
+            self.on_connect(connect, &link, context);
         }
     }
 
@@ -93,6 +93,19 @@ impl MqttMachine {
         let operation = opening.operation(connect, link);
         self.state = State::Connecting(Box::new(opening));
         context.operation(SLOT, Operation::Connect(Box::new(operation)));
+    }
+
+    /// Handles the DISCONNECT of a connected client.
+    fn on_disconnect(
+        &mut self,
+        disconnect: &Disconnect<'_>,
+        context: &mut Context<'_, '_>,
+    ) -> Result<(), Fault> {
+        if let State::Connected(client) = &self.state {
+            client.on_disconnect(disconnect, context)?;
+            self.end();
+        }
+        Ok(())
     }
 
     /// Handles a packet that came instead of, or as, the next step of an authentication.
@@ -255,24 +268,21 @@ impl Machine for MqttMachine {
 
     #[inline]
     fn on_frame<'a>(&mut self, packet: Packet<'a>, context: &mut Context<'a, '_>) {
-        let result = match (&mut self.state, packet) {
-            (State::Connected(client), Packet::Disconnect(disconnect)) => {
-                let result = client.on_disconnect(&disconnect, context);
-                if result.is_ok() {
-                    self.end();
-                }
-                result
-            }
-            (State::Connected(client), packet) => {
+        let result = match &mut self.state {
+            State::Connected(client) => {
                 //= mqtt5:3.1.2-22
                 //= mqtt311:3.1.2-24
                 client.active_at = context.now;
-                client.on_packet(packet, &self.config, context)
+                if let Packet::Disconnect(disconnect) = &packet {
+                    self.on_disconnect(disconnect, context)
+                } else {
+                    client.on_packet(&packet, &self.config, context)
+                }
             }
-            (State::AwaitConnect(_), packet) => return self.on_first(packet, context),
-            (State::Authenticating(_), packet) => return self.on_authenticating(&packet, context),
+            State::AwaitConnect(_) => return self.on_first(&packet, context),
+            State::Authenticating(_) => return self.on_authenticating(&packet, context),
             // Not read before core has answered, and not after the end.
-            (State::Connecting(_) | State::Closing, _) => Ok(()),
+            State::Connecting(_) | State::Closing => Ok(()),
         };
         if let Err(fault) = result {
             self.fail(fault, context);
@@ -382,5 +392,16 @@ impl Machine for MqttMachine {
             //= mqtt311:3.1.4-5
             State::Connecting(_) | State::Closing => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_link_is_small() {
+        assert!(size_of::<MqttMachine>() <= 200, "{} bytes", size_of::<MqttMachine>());
+        assert!(size_of::<Opening>() <= 88, "{} bytes", size_of::<Opening>());
     }
 }

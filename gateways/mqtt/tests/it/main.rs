@@ -1,0 +1,16 @@
+//! Packets and events in, operations and packets out, in virtual time.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
+
+mod acknowledge;
+mod aliases;
+mod authenticate;
+mod close;
+mod connack;
+mod connect;
+mod deliver;
+mod harness;
+mod keep_alive;
+mod publish;
+mod refuse_connect;
+mod subscribe;
+mod violations;
