@@ -87,6 +87,11 @@ impl Journal {
         self.gated.pop_front().map(|(_, gated)| gated)
     }
 
+    /// How many gates are closed.
+    pub(crate) fn gates(&self) -> usize {
+        self.gated.len()
+    }
+
     /// Whether the store has not finished what it got.
     pub(crate) fn is_behind(&self) -> bool {
         self.durable < self.submitted || !self.batch.is_empty()

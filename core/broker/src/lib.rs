@@ -11,6 +11,7 @@ mod context;
 mod groups;
 mod hash;
 mod journal;
+mod leftovers;
 mod mail;
 mod outgoing;
 mod publish;

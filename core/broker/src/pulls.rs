@@ -1,11 +1,11 @@
 //! Retained messages on their way to a new subscription.
 //!
 //! They lie on the shards that their topics hash to, and must neither be lost to a write that is
-//! under way nor follow a newer live copy. So a pull starts only when every shard has installed the
+//! under way nor follow a newer live copy. So a pull asks only when every shard has installed the
 //! subscription's interest and says how many retained writes it had sent to each shard by then; the
 //! shard that keeps a topic answers only after that many have arrived. A publish before that point
-//! is in the store by then, a publish after it comes live. Live copies that arrive before the page
-//! are remembered, and the page's copy of the same topic is dropped.
+//! is in the store by then, a publish after it comes live. Live copies that arrive between the
+//! subscribe and the page are remembered, and the page's copy of the same topic is dropped.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -71,45 +71,54 @@ pub(crate) struct Pulls {
     questions: Vec<Question>,
 }
 
+impl Pulls {
+    /// Pulls, and questions that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.pulls.len() + self.questions.len()
+    }
+}
+
 impl Shard {
+    /// Registers a subscription's wish for retained messages. From here on live copies are
+    /// remembered; nothing is asked for before [`Self::begin_pulls`].
+    pub(crate) fn register_pull(&mut self, index: SessionIndex, wish: PullWish) -> Option<u32> {
+        let (shard, end) = if wish.filter.contains(['+', '#']) {
+            (0, self.shards)
+        } else {
+            let keeper = self.key.topic_shard(&wish.filter, self.shards).0;
+            (keeper, keeper + 1)
+        };
+        let id = self.pulls.next;
+        self.pulls.next = id.wrapping_add(1);
+        self.sessions.get_mut(index.0 as usize)?.pulls.push(id);
+        let pull = Pull {
+            session: index,
+            wish,
+            shard,
+            end,
+            cursor: None,
+            barriers: Rc::new([]),
+            live: HashSet::default(),
+            // Not to be resumed before it has begun.
+            asked: true,
+        };
+        self.pulls.pulls.insert(id, pull);
+        Some(id)
+    }
+
     /// Starts to bring retained messages to subscriptions. `writes[p][r]`: the retained messages
     /// that shard `p` had sent to shard `r` when it had installed the interest.
-    pub(crate) fn begin_pulls(
-        &mut self,
-        index: SessionIndex,
-        wishes: Vec<PullWish>,
-        writes: &[Box<[u64]>],
-    ) {
+    pub(crate) fn begin_pulls(&mut self, ids: &[u32], writes: &[Box<[u64]>]) {
         let barriers: Rc<[Box<[u64]>]> = (0..usize::from(self.shards))
             .map(|keeper| {
                 writes.iter().map(|sent| sent.get(keeper).copied().unwrap_or(0)).collect()
             })
             .collect();
-        for wish in wishes {
-            let (shard, end) = if wish.filter.contains(['+', '#']) {
-                (0, self.shards)
-            } else {
-                let keeper = self.key.topic_shard(&wish.filter, self.shards).0;
-                (keeper, keeper + 1)
-            };
-            let id = self.pulls.next;
-            self.pulls.next = id.wrapping_add(1);
-            let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
-            session.pulls.push(id);
-            self.pulls.pulls.insert(
-                id,
-                Pull {
-                    session: index,
-                    wish,
-                    shard,
-                    end,
-                    cursor: None,
-                    barriers: Rc::clone(&barriers),
-                    live: HashSet::default(),
-                    asked: true,
-                },
-            );
-            self.work.push_back(Work::Pull { id });
+        for id in ids {
+            if let Some(pull) = self.pulls.pulls.get_mut(id) {
+                pull.barriers = Rc::clone(&barriers);
+                self.work.push_back(Work::Pull { id: *id });
+            }
         }
     }
 

@@ -54,6 +54,11 @@ impl Slots {
         }
     }
 
+    /// Slots with something behind them.
+    pub(crate) fn len(&self) -> usize {
+        self.first.iter().flatten().count() + self.others.len()
+    }
+
     pub(crate) fn unbind(&mut self, slot: SlotId) {
         if !self.is_first(slot) {
             self.others.remove(&slot);

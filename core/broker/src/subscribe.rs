@@ -32,7 +32,8 @@ struct PendingSubscribe {
     waits: u32,
     /// By answering shard: its retained writes to each shard when the interest was installed.
     writes: Vec<Box<[u64]>>,
-    wishes: Vec<PullWish>,
+    /// Pulls of retained messages that begin with the answer.
+    pulls: Vec<u32>,
 }
 
 struct PendingRead {
@@ -53,6 +54,11 @@ impl Requests {
             writes: zeros(),
             arrived: zeros(),
         }
+    }
+
+    /// Operations that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.subscribes.len() + self.reads.len()
     }
 
     pub(crate) fn number(&mut self) -> u32 {
@@ -83,7 +89,7 @@ struct Plan {
     reasons: Vec<Reason>,
     interest: Vec<(Box<str>, bool)>,
     joins: Vec<Subscribed>,
-    wishes: Vec<PullWish>,
+    pulls: Vec<u32>,
 }
 
 impl Shard {
@@ -102,7 +108,7 @@ impl Shard {
             reasons: Vec::with_capacity(subscribe.subscriptions.len()),
             interest: Vec::new(),
             joins: Vec::new(),
-            wishes: Vec::new(),
+            pulls: Vec::new(),
         };
         //= mqtt5:3.8.4-5
         //= mqtt5:3.8.4-6
@@ -126,7 +132,7 @@ impl Shard {
             reasons: plan.reasons,
             waits: plan.joins.len() as u32,
             writes: vec![Box::default(); usize::from(self.shards)],
-            wishes: plan.wishes,
+            pulls: plan.pulls,
         };
         if self.shards > 1 && !plan.interest.is_empty() {
             pending.waits += u32::from(self.shards) - 1;
@@ -194,11 +200,12 @@ impl Shard {
                 RetainHandling::DoNotSend => false,
             };
             if wanted {
-                plan.wishes.push(PullWish {
+                let wish = PullWish {
                     filter: subscribed.filter.topic_filter().into(),
                     qos: subscribed.qos,
                     identifier,
-                });
+                };
+                plan.pulls.extend(self.register_pull(index, wish));
             }
         }
         granted(subscription.qos)
@@ -293,9 +300,7 @@ impl Shard {
             let (_, mut cx) = self.split(now, sink);
             cx.event(pending.caller.slot, Event::Subscribed { ticket, reasons });
         }
-        if !pending.wishes.is_empty() {
-            self.begin_pulls(pending.session, pending.wishes, &pending.writes);
-        }
+        self.begin_pulls(&pending.pulls, &pending.writes);
     }
 
     /// Unsubscribes from several filters.

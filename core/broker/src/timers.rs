@@ -36,6 +36,11 @@ impl Timers {
         self.heap.peek().map(|Reverse((at, ..))| *at)
     }
 
+    /// Deadlines that were set and have not passed.
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<(SessionIndex, u32, Alarm)> {
         let Reverse((at, session, generation, alarm)) = self.heap.peek().copied()?;
         if at > now {

@@ -25,6 +25,13 @@ pub(crate) struct Groups {
     by_name: HashMap<Arc<str>, Group, foldhash::fast::FixedState>,
 }
 
+impl Groups {
+    /// How many groups are at home here.
+    pub(crate) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+}
+
 impl Shard {
     fn group_home(&self, group: &str) -> ShardId {
         self.key.group_shard(group, self.shards)

@@ -208,6 +208,11 @@ impl Routes {
         }
     }
 
+    /// Whether no filter is known.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.trie.is_empty()
+    }
+
     /// Who gets a message with this topic name.
     #[inline]
     pub(crate) fn route(&mut self, topic: &str) -> Rc<Route> {

@@ -217,6 +217,11 @@ impl Trie {
         }
     }
 
+    /// Whether there is no entry.
+    pub(super) fn is_empty(&self) -> bool {
+        self.node(ROOT).is_empty()
+    }
+
     /// How many nodes there are beside the root.
     #[cfg(test)]
     pub(super) fn node_count(&self) -> usize {
