@@ -159,6 +159,7 @@ fn read_utf8<'a>(reader: &mut Reader<'a>, version: Version) -> Result<&'a str, D
     //= mqtt5:1.5.7-1
     //= mqtt311:1.5.3-1
     //= mqtt311:1.5.3-3
+    //= mqtt5:GW-MQTT-21
     utf8(bytes, reader.position() - bytes.len())
         .map_err(|error| violation::ILL_FORMED_TEXT.at(error.offset, version))
 }

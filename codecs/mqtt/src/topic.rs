@@ -86,6 +86,7 @@ pub fn check_filter(filter: &str) -> Result<TopicFilter<'_>, TopicError> {
     let parts = match filter.strip_prefix("$share/") {
         //= mqtt5:4.8.2-1
         //= mqtt5:4.8.2-2
+        //= mqtt5:GW-MQTT-16
         Some(shared) => match shared.split_once('/') {
             Some((share_name, filter))
                 if !share_name.is_empty()

@@ -42,7 +42,7 @@ impl Violation {
     }
 }
 
-/// What both versions say of every violation that has no statement of its own.
+/// What the versions say of every violation that has no statement of its own: close the link.
 const ANY_V5: &str = "mqtt5:4.13.1-1";
 const ANY_V311: &str = "mqtt311:4.8.0-1";
 
@@ -184,9 +184,9 @@ pub(crate) const SUBSCRIBE_EMPTY: Violation =
 pub(crate) const UNSUBSCRIBE_EMPTY: Violation =
     Violation::protocol("mqtt5:3.10.3-2", "mqtt311:3.10.3-2", "UNSUBSCRIBE without topic filter");
 pub(crate) const SUBACK_EMPTY: Violation =
-    Violation::malformed("mqtt5:3.8.4-6", "mqtt311:3.8.4-5", "SUBACK without reason code");
+    Violation::malformed(ANY_V5, ANY_V311, "SUBACK without reason code");
 pub(crate) const UNSUBACK_EMPTY: Violation =
-    Violation::malformed("mqtt5:3.11.3-1", ANY_V311, "UNSUBACK without reason code");
+    Violation::malformed(ANY_V5, ANY_V311, "UNSUBACK without reason code");
 pub(crate) const FILTER_EMPTY: Violation =
     Violation::malformed("mqtt5:4.7.3-1", "mqtt311:4.7.3-1", "empty topic filter");
 pub(crate) const FILTERS_MANY: Violation = Violation::too_large(

@@ -4,6 +4,7 @@
 
 mod common;
 mod differential;
+mod encode;
 mod foreign_vectors;
 mod fuzz;
 mod limits;
