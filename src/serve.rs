@@ -92,10 +92,7 @@ fn exit_of(report: &StopReport) -> Exit {
 
 fn node_config(config: &Config) -> NodeConfig {
     let node = &config.node;
-    let shards = match node.shards {
-        0 => thread::available_parallelism().map_or(1, |cpus| cpus.get().min(1024) as u16),
-        shards => shards,
-    };
+    let shards = config.shards();
     NodeConfig {
         shards,
         limits: node.limits.links.host_limits(),
@@ -182,5 +179,19 @@ fn warn_of_forgetting(config: &Config) {
             "this version keeps all state in memory: sessions and messages end with the process"
         ),
         Durability::Off => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core_model::ShardId;
+
+    #[test]
+    fn a_shard_that_panicked_is_a_failure_and_a_client_that_was_cut_off_is_not() {
+        let slow = StopReport { links_left: 1, failure: None };
+        assert_eq!(exit_of(&slow), Exit::Done);
+        let failed = StopReport { links_left: 0, failure: Some((ShardId(1), "why".into())) };
+        assert_eq!(exit_of(&failed), Exit::Failed);
     }
 }

@@ -26,6 +26,23 @@ of the pen is never taken for a default.
 A listener that would let in clients without credentials and is bound to an address other than loopback is
 refused unless `allow_anonymous = true` stands in it.
 
+## The memory bound
+
+`manifold check` ends with a line `memory bound: BYTES bytes (..)` and how it is made up, as if everything were at
+its limit at once:
+
+- for each listener `max_connections` times what one connection can hold: a packet that is not complete
+  (`max_packet_size`) with one `read_buffer`, output (`max_output`, `max_output_overrun`, and what two turns of a
+  shard can add before it is noticed), and its state with topic aliases and packet identifiers;
+- messages that wait in sessions (`max_queued_bytes_total`) and retained messages (`max_retained_bytes` and their
+  indexes);
+- `max_sessions` with a client id and a will each, `max_route_cache_topics` remembered topics, and the buffers of
+  the shards.
+
+Beyond it is what has a limit in number only: subscriptions (`max_subscriptions` in each session), messages in
+flight to sessions that outlive their link (`max_inflight` in each), and messages held by shared groups
+(`max_held_messages` in each). The program itself, the allocator's slack and the kernel's socket buffers come on top.
+
 ";
 
 /// The annotated default file: every key with its manual and default.

@@ -7,6 +7,7 @@ mod manual;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use gateway_host::Gateway;
 
@@ -53,6 +54,14 @@ impl Listener {
 const LISTENER: &str = "listener";
 
 impl Config {
+    /// How many shards there are to be: as configured, or as many as this process has CPUs.
+    pub fn shards(&self) -> u16 {
+        match self.node.shards {
+            0 => thread::available_parallelism().map_or(1, |cpus| cpus.get().min(1024) as u16),
+            shards => shards,
+        }
+    }
+
     /// The configuration without a file: one listener for MQTT on the loopback address.
     pub fn without_file(gateways: &[Registration]) -> Result<Config, Complaints> {
         Config::read(Path::new("default"), "", gateways)
