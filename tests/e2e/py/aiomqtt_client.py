@@ -100,11 +100,6 @@ async def will(env):
         dying._client._sock_close()
         message = await receive(watcher)
         check_equal(message.payload, b"gone", "will")
-        async with client(env, "d", will=aiomqtt.Will(env.topic("will"), "no", qos=1)):
-            pass
-        async with client(env, "d") as again:
-            await again.publish(env.topic("end"), qos=1)
-            check_equal(await receive_until(watcher, env.topic("end")), [], "wills after DISCONNECT")
 
 
 @case

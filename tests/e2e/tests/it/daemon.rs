@@ -1,19 +1,23 @@
 //! The command line and the life of the process: exit codes, signals, drain.
 
 use std::net::TcpListener;
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Command;
 
-use crate::process::run;
+use crate::process::{finish, run};
 use crate::server::{Config, Server, executable};
 use crate::wire::*;
 
-/// Runs the program to its end.
-fn manifold(args: &[&str]) -> Output {
-    Command::new(executable()).args(args).output().expect("the program starts")
+fn check(file: &Path) -> Command {
+    let mut command = Command::new(executable());
+    command.arg("check").arg(file);
+    command
 }
 
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
+fn serve(file: &Path, data_dir: &Path) -> Command {
+    let mut command = Command::new(executable());
+    command.arg("serve").arg("--config").arg(file).arg("--data-dir").arg(data_dir);
+    command
 }
 
 #[test]
@@ -29,23 +33,20 @@ fn version_and_help() {
 #[test]
 fn check_accepts_a_good_configuration() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let file = Config::default().write(folder.path());
-    let output = manifold(&["check", "--config", file.to_str().expect("UTF-8")]);
-    assert!(output.status.success(), "{}", said(&output));
+    run(&mut check(&Config::default().write(folder.path())));
 }
 
 #[test]
-fn check_names_file_line_and_nearest_key() {
+fn a_wrong_key_is_named_with_file_line_and_nearest_key() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("bad.toml");
     std::fs::write(&file, "shards = 1\n\n[[listener]]\nname = \"mqtt\"\ngatway = \"mqtt\"\n")
         .expect("the folder is ours");
-    for command in ["check", "serve"] {
-        let output = manifold(&[command, "--config", file.to_str().expect("UTF-8")]);
-        assert!(!output.status.success(), "{command} accepted a bad configuration");
-        let text = said(&output);
+    for mut command in [check(&file), serve(&file, folder.path())] {
+        let (status, said) = finish(&mut command);
+        assert!(!status.success(), "{command:?} accepted a bad configuration");
         for part in ["bad.toml", ":5", "gatway", "gateway"] {
-            assert!(text.contains(part), "{command} does not mention {part:?}:\n{text}");
+            assert!(said.contains(part), "{command:?} does not mention {part:?}:\n{said}");
         }
     }
 }
@@ -58,17 +59,11 @@ fn serve_fails_when_the_port_is_taken() {
     let text = Config::default().text().replace("127.0.0.1:0", &address);
     let file = folder.path().join("manifold.toml");
     std::fs::write(&file, text).expect("the folder is ours");
-    let output = Command::new(executable())
-        .arg("serve")
-        .arg("--config")
-        .arg(&file)
-        .arg("--data-dir")
-        .arg(folder.path().join("data"))
-        .output()
-        .expect("the program starts");
-    assert!(!output.status.success());
-    assert!(said(&output).contains(&address), "{}", said(&output));
-    assert!(!folder.path().join("data/listeners.json").exists(), "listeners.json was written");
+    let data_dir = folder.path().join("data");
+    let (status, said) = finish(&mut serve(&file, &data_dir));
+    assert!(!status.success());
+    assert!(said.contains(&address), "{said}");
+    assert!(!data_dir.join("listeners.json").exists(), "listeners.json was written");
 }
 
 //= mqtt5:GW-MQTT-22
@@ -113,15 +108,11 @@ fn stops_although_clients_do_not_read() {
 #[test]
 fn a_second_server_on_the_same_folder_is_refused() {
     let server = Server::start_with(&Config::default());
-    let output = Command::new(executable())
-        .arg("serve")
-        .arg("--config")
-        .arg(server.data_dir().parent().expect("the folder").join("manifold.toml"))
-        .arg("--data-dir")
-        .arg(server.data_dir())
-        .output()
-        .expect("the program starts");
-    assert!(!output.status.success(), "{}", said(&output));
+    let data_dir = server.data_dir();
+    let file = data_dir.parent().expect("the test's folder").join("manifold.toml");
+    let (status, said) = finish(&mut serve(&file, &data_dir));
+    assert!(!status.success(), "{said}");
+    // The first one goes on.
     let (mut peer, _) = Peer::connect(server.address(), 5, "still");
     peer.ping();
 }

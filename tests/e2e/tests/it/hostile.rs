@@ -200,10 +200,11 @@ fn announced_length_is_judged_before_it_is_buffered() {
         peer.send(&[&[PUBLISH][..], &huge, &string("t")].concat());
         let answer = peer.rest();
         assert!(matches!(&answer[..], [(DISCONNECT, body)] if body[0] == 0x95), "{answer:02x?}");
-        // A CONNECT of that length is refused too, whatever its version.
+        // Before the connect time-out a CONNECT of that length is refused too.
         let mut peer = Peer::open(server.address());
+        peer.set_limit(Duration::from_secs(3));
         peer.send(&[&[0x10][..], &huge, &string("MQTT"), &[5]].concat());
-        let answer = peer.rest();
+        let answer = peer.try_rest().expect("a CONNECT of 256 MiB is refused at once");
         assert!(answer.iter().all(|(first, body)| *first == CONNACK && body[1] == 0x95));
     }
     let grown = server.rss().saturating_sub(before);
@@ -337,8 +338,11 @@ fn slow_and_pipelined_connects_are_accepted() {
     let mut eager = Peer::open(server.address());
     let all = [connect(5, "eager", 0, &[]), subscribe(1, &[0], "t", 0), publish0("t", &[0], b"x")];
     eager.send(&all.concat());
-    let order: Vec<u8> = (0..3).map(|_| eager.packet().expect("an answer").0).collect();
-    assert_eq!(order, [CONNACK, SUBACK, PUBLISH]);
+    let mut answers: Vec<u8> = (0..3).map(|_| eager.packet().expect("an answer").0).collect();
+    assert_eq!(answers.remove(0), CONNACK);
+    // A message may come before the SUBACK.
+    answers.sort_unstable();
+    assert_eq!(answers, [PUBLISH, SUBACK]);
 }
 
 #[test]
@@ -359,7 +363,7 @@ fn two_thousand_silent_connections_cost_little() {
 fn memory_bound(config: &Config) -> u64 {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = config.write(folder.path());
-    let said = run(std::process::Command::new(executable()).args(["check", "--config"]).arg(file));
+    let said = run(std::process::Command::new(executable()).arg("check").arg(file));
     let line = said.lines().find(|l| l.contains("memory bound:")).expect("check states a bound");
     let number = line.split("memory bound:").nth(1).expect("a number follows");
     let digits: String = number.trim().chars().take_while(|c| c.is_ascii_digit()).collect();

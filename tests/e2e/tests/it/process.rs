@@ -114,18 +114,18 @@ impl Drop for Process {
     }
 }
 
-/// Runs a program to its end and returns its standard output; panics if it fails.
-pub(crate) fn run(command: &mut Command) -> String {
+/// Runs a program to its end; returns how it ended and all that it wrote.
+pub(crate) fn finish(command: &mut Command) -> (ExitStatus, String) {
     let mut process = Process::start(command);
     let status = process.wait();
-    assert!(
-        status.success(),
-        "{} failed ({status}):\n{}{}",
-        process.name,
-        process.stdout(),
-        process.stderr()
-    );
-    process.stdout()
+    (status, process.stdout() + &process.stderr())
+}
+
+/// Runs a program to its end and returns what it wrote; panics if it fails.
+pub(crate) fn run(command: &mut Command) -> String {
+    let (status, said) = finish(command);
+    assert!(status.success(), "{command:?} failed ({status}):\n{said}");
+    said
 }
 
 fn package() -> &'static Path {
