@@ -108,12 +108,15 @@ impl GatewaySettings for Mqtt {
     }
 
     fn connection_bytes(&self, _: &ListenerLimits) -> u64 {
-        // Aliases in both directions: the topics, and a table entry for each.
+        /// A table's entry for an alias or a packet identifier.
         const ENTRY_BYTES: u64 = 64;
-        let aliases = u64::from(self.max_topic_aliases_in) + u64::from(self.max_topic_aliases_out);
-        let topics = 2 * self.max_topic_alias_bytes.0;
-        // Packet identifiers of QoS 1 and 2 messages under way from the client.
-        topics + ENTRY_BYTES * (aliases + u64::from(self.receive_maximum))
+        /// The gateway gives longer topics no alias.
+        const ALIASED_TOPIC_BYTES_MAX: u64 = 1024;
+        let (incoming, outgoing) = (self.max_topic_aliases_in, self.max_topic_aliases_out);
+        let topics_in = if incoming == 0 { 0 } else { self.max_topic_alias_bytes.0 };
+        let topics_out = u64::from(outgoing) * ALIASED_TOPIC_BYTES_MAX;
+        let entries = [incoming, outgoing, self.receive_maximum];
+        topics_in + topics_out + ENTRY_BYTES * entries.map(u64::from).iter().sum::<u64>()
     }
 }
 

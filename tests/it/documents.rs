@@ -42,3 +42,14 @@ fn the_reference_is_up_to_date() {
         "docs/configuration.md is stale: cargo run -- config --markdown > docs/configuration.md"
     );
 }
+
+#[test]
+fn the_example_of_the_readme_is_good() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(file).unwrap();
+    let (_, example) = readme.split_once("```toml\n").expect("an example");
+    let (example, _) = example.split_once("```").expect("an end of the example");
+    if let Err(complaints) = Config::read(Path::new("README.md"), example, manifold::gateways()) {
+        panic!("{complaints}");
+    }
+}
