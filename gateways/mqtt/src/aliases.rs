@@ -2,7 +2,7 @@ use core_model::Reason;
 use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 
-use crate::errors::Fault;
+use crate::{MqttConfig, errors::Fault};
 
 /// Topics below this length are sent as they are: the alias property itself takes three bytes.
 const ALIASED_TOPIC_BYTES_MIN: usize = 5;
@@ -62,8 +62,9 @@ pub(crate) enum TopicForm {
 /// as often as itself, so that topics that come again and again win over those that come once.
 #[derive(Debug)]
 pub(crate) struct OutgoingAliases {
-    /// Alias `n` at index `n - 1`.
+    /// Alias `n` at index `n - 1`; empty before the first one is set.
     places: Box<[Place]>,
+    max: u16,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -73,12 +74,21 @@ struct Place {
 }
 
 impl OutgoingAliases {
-    /// A table for aliases 1 to `max`.
-    pub(crate) fn new(max: u16) -> Self {
+    /// Aliases for a client that takes those up to `max`, as far as `config` allows; `None` if there
+    /// are to be none.
+    pub(crate) fn allowed(max: u16, config: &MqttConfig) -> Option<Self> {
+        let of_bytes = config.topic_alias_bytes_max as usize / ALIASED_TOPIC_BYTES_MAX;
+        let of_bytes = u16::try_from(of_bytes).unwrap_or(u16::MAX);
+        //= mqtt5:3.1.2-26
+        //= mqtt5:3.1.2-27
+        let max = max.min(config.topic_alias_max_out).min(of_bytes);
+        (max > 0).then(|| OutgoingAliases::new(max))
+    }
+
+    fn new(max: u16) -> Self {
         //= mqtt5:3.3.2-8
         //= mqtt5:3.3.2-11
-        //= mqtt5:3.1.2-26
-        OutgoingAliases { places: vec![Place::default(); usize::from(max)].into_boxed_slice() }
+        OutgoingAliases { places: Box::default(), max }
     }
 
     /// How to write `topic`. Nothing is set before [`Self::commit`].
@@ -86,12 +96,10 @@ impl OutgoingAliases {
         if !(ALIASED_TOPIC_BYTES_MIN..=ALIASED_TOPIC_BYTES_MAX).contains(&topic.len()) {
             return TopicForm::Full;
         }
-        let Some(count) = u64::try_from(self.places.len()).ok().filter(|&count| count > 0) else {
-            return TopicForm::Full;
-        };
-        let index = (FixedState::default().hash_one(topic) % count) as usize;
-        let Some(place) = self.places.get_mut(index) else { return TopicForm::Full };
+        let hash = FixedState::default().hash_one(topic);
+        let Some(index) = hash.checked_rem(self.max.into()) else { return TopicForm::Full };
         let alias = index as u16 + 1;
+        let Some(place) = self.places.get_mut(index as usize) else { return TopicForm::Set(alias) };
         if place.topic == topic {
             place.uses = place.uses.saturating_add(1);
             return TopicForm::Alias(alias);
@@ -107,11 +115,18 @@ impl OutgoingAliases {
     #[inline]
     pub(crate) fn commit(&mut self, form: TopicForm, topic: &str) {
         if let TopicForm::Set(alias) = form {
-            let index = usize::from(alias) - 1;
-            if let Some(place) = self.places.get_mut(index) {
-                place.topic.clear();
-                place.topic.push_str(topic);
-            }
+            self.set(alias, topic);
+        }
+    }
+
+    fn set(&mut self, alias: u16, topic: &str) {
+        if self.places.is_empty() {
+            self.places = vec![Place::default(); self.max.into()].into_boxed_slice();
+        }
+        if let Some(place) = self.places.get_mut(usize::from(alias) - 1) {
+            place.topic.clear();
+            place.topic.reserve_exact(topic.len());
+            place.topic.push_str(topic);
         }
     }
 }
@@ -176,6 +191,22 @@ mod tests {
         assert_eq!(aliases.form("seldom"), TopicForm::Set(1), "as often as the other one");
         aliases.commit(TopicForm::Set(1), "seldom");
         assert_eq!(aliases.form("often"), TopicForm::Set(1));
+    }
+
+    #[test]
+    fn the_servers_aliases_are_bounded_in_number_and_bytes() {
+        let max = |client, number, bytes| {
+            let config = MqttConfig {
+                topic_alias_max_out: number,
+                topic_alias_bytes_max: bytes,
+                ..MqttConfig::default()
+            };
+            OutgoingAliases::allowed(client, &config).map(|aliases| aliases.max)
+        };
+        assert_eq!(max(8, 32, 1 << 18), Some(8));
+        assert_eq!(max(65_535, 32, 1 << 18), Some(32));
+        assert_eq!(max(65_535, 65_535, 1 << 18), Some(256));
+        assert_eq!([max(0, 32, 1 << 18), max(8, 0, 1 << 18), max(8, 32, 1023)], [None; 3]);
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub(crate) const SLOT: u32 = 0;
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) version: Version,
+    /// Whether the client is another server's bridge: it keeps the retain flag of messages and
+    /// does not want its own back, for which 3.1 and 3.1.1 have no subscription options.
+    pub(crate) is_bridge: bool,
     /// Whether the client wants to be told what went wrong.
     pub(crate) problem_information: bool,
     /// Whether CONNECT asked for a session that ends with the link.

@@ -20,12 +20,11 @@ impl ServerCodec {
     }
 
     #[cold]
-    fn name_version(&self, error: DecodeError) -> DecodeError {
-        match self.0.version() {
-            Some(Version::V5) => error,
-            _ if is_of_v5(&error) => error.with_requirement(VIOLATION_V311),
-            _ => error,
+    fn name_version(&self, mut error: DecodeError) -> DecodeError {
+        if self.0.version() != Some(Version::V5) && is_of_v5(&error) {
+            error.requirement = VIOLATION_V311;
         }
+        error
     }
 }
 

@@ -41,7 +41,7 @@ pub struct MqttConfig {
     pub receive_maximum: u16,
     /// Topic aliases that a client may set (0 to 65 535); 0 for none.
     pub topic_alias_max_in: u16,
-    /// Bytes that the topics behind one client's aliases may have together.
+    /// Bytes that the topics behind one client's aliases may have together, in each direction.
     pub topic_alias_bytes_max: u32,
     /// Topic aliases that the server sets, if the client takes so many (0 to 65 535); 0 for none.
     pub topic_alias_max_out: u16,

@@ -98,11 +98,10 @@ fn response_information(
 impl Client {
     /// The client that CONNACK has just let in.
     pub(crate) fn new(opening: Opening, config: &MqttConfig, now: Timestamp) -> Self {
-        //= mqtt5:3.1.2-26
-        //= mqtt5:3.1.2-27
-        let aliases = opening.topic_alias_maximum.min(config.topic_alias_max_out);
+        let aliases = OutgoingAliases::allowed(opening.topic_alias_maximum, config);
         Client {
             version: opening.version,
+            is_bridge: opening.is_bridge,
             problem_information: opening.problem_information,
             ends_with_link: opening.expiry == Expiry::WithLink,
             max_packet_size: opening.max_packet_size,
@@ -111,7 +110,7 @@ impl Client {
             incoming: Incoming::default(),
             scratch: Vec::new(),
             aliases_in: None,
-            aliases_out: (aliases > 0).then(|| Box::new(OutgoingAliases::new(aliases))),
+            aliases_out: aliases.map(Box::new),
             authentication: opening
                 .method
                 .map(|method| Box::new(Authentication { method, turn: Turn::Nobody })),

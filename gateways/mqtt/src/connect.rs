@@ -13,6 +13,7 @@ const CLIENT_PACKET_SIZE_MIN: u32 = 6;
 #[derive(Debug)]
 pub(crate) struct Opening {
     pub(crate) version: Version,
+    pub(crate) is_bridge: bool,
     pub(crate) client_id: Box<str>,
     pub(crate) keep_alive: KeepAlive,
     pub(crate) expiry: Expiry,
@@ -69,6 +70,7 @@ impl Opening {
         };
         Opening {
             version: connect.version,
+            is_bridge: connect.bridge,
             client_id: connect.client_id.into(),
             keep_alive: KeepAlive::new(connect.keep_alive_s, connect.version, config),
             expiry,

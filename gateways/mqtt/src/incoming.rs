@@ -139,8 +139,12 @@ impl Incoming {
         version: Version,
         output: &mut Output,
     ) {
+        // An identifier in use stays in use by that which uses it.
+        if reason != Reason::PACKET_ID_IN_USE {
+            self.finish(publish.packet_id);
+        }
         if self.sent == self.answered {
-            self.acknowledge(publish, reason, version, output);
+            write_ack(publish, reason, version, output);
             return;
         }
         let refusal = Refusal { after: self.sent, publish, reason };
@@ -156,54 +160,23 @@ impl Incoming {
         output: &mut Output,
     ) {
         self.answered = self.answered.wrapping_add(1);
-        self.acknowledge(publish, reason, version, output);
+        if publish.qos == QoS::AtLeastOnce || reason.is_error() {
+            //= mqtt5:4.3.2-5
+            //= mqtt5:4.3.3-9
+            self.finish(publish.packet_id);
+        }
+        write_ack(publish, reason, version, output);
         //= mqtt5:4.6.0-2
         //= mqtt5:4.6.0-3
         //= mqtt311:4.6.0-2
         //= mqtt311:4.6.0-3
         while let Some(refusal) = self.next_refusal() {
-            self.acknowledge(refusal.publish, refusal.reason, version, output);
+            write_ack(refusal.publish, refusal.reason, version, output);
         }
     }
 
     fn next_refusal(&mut self) -> Option<Refusal> {
         self.refusals.pop_front_if(|refusal| refusal.after == self.answered)
-    }
-
-    /// Writes PUBACK or PUBREC.
-    #[inline]
-    fn acknowledge(
-        &mut self,
-        publish: PublishId,
-        reason: Reason,
-        version: Version,
-        output: &mut Output,
-    ) {
-        let PublishId { packet_id, qos } = publish;
-        //= mqtt5:3.3.4-1
-        //= mqtt311:3.3.4-1
-        let (kind, packet_type) = match qos {
-            QoS::AtMostOnce => return,
-            //= mqtt5:4.3.2-4
-            //= mqtt311:4.3.2-2
-            QoS::AtLeastOnce => (AckKind::Puback, PacketType::Puback),
-            //= mqtt5:4.3.3-8
-            //= mqtt311:4.3.3-2
-            QoS::ExactlyOnce => (AckKind::Pubrec, PacketType::Pubrec),
-        };
-        let is_finished = qos == QoS::AtLeastOnce || reason.is_error();
-        // An identifier in use stays in use by that which uses it.
-        if is_finished && reason != Reason::PACKET_ID_IN_USE {
-            //= mqtt5:4.3.2-5
-            //= mqtt5:4.3.3-9
-            self.finish(packet_id);
-        }
-        //= mqtt5:3.4.2-1
-        //= mqtt5:3.5.2-1
-        let code = mapping::reason_out(reason, packet_type, ReasonCode::UNSPECIFIED_ERROR);
-        //= mqtt5:2.2.1-5
-        //= mqtt311:2.3.1-6
-        output.write_with(|out| encode_ack(kind, packet_id, code, version, out));
     }
 
     /// The client releases a message.
@@ -251,4 +224,26 @@ impl Incoming {
             self.filters = Vec::new();
         }
     }
+}
+
+/// Writes PUBACK or PUBREC.
+#[inline]
+fn write_ack(publish: PublishId, reason: Reason, version: Version, output: &mut Output) {
+    //= mqtt5:3.3.4-1
+    //= mqtt311:3.3.4-1
+    let (kind, packet_type) = match publish.qos {
+        QoS::AtMostOnce => return,
+        //= mqtt5:4.3.2-4
+        //= mqtt311:4.3.2-2
+        QoS::AtLeastOnce => (AckKind::Puback, PacketType::Puback),
+        //= mqtt5:4.3.3-8
+        //= mqtt311:4.3.3-2
+        QoS::ExactlyOnce => (AckKind::Pubrec, PacketType::Pubrec),
+    };
+    //= mqtt5:3.4.2-1
+    //= mqtt5:3.5.2-1
+    let code = mapping::reason_out(reason, packet_type, ReasonCode::UNSPECIFIED_ERROR);
+    //= mqtt5:2.2.1-5
+    //= mqtt311:2.3.1-6
+    output.write_with(|out| encode_ack(kind, publish.packet_id, code, version, out));
 }

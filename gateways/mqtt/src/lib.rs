@@ -12,6 +12,8 @@
 //!   codes (3.1 and 3.1.1), except when only room was missing: then the link is closed without an
 //!   acknowledgement, so that the client keeps the message.
 //! - A refused filter is answered with 0x80 in 3.1 too, which has no code for it.
+//! - A bridge of 3.1 or 3.1.1 that says so in its protocol level gets retain flags as published and
+//!   nothing of its own back.
 //! - 3.1 and 3.1.1 have no Receive Maximum: a client that publishes faster than it is answered is
 //!   not read for a while. A 5.0 client is told 0x93.
 //!

@@ -14,6 +14,9 @@ use crate::{
     mapping,
 };
 
+/// Nobody has said what the alias stands for.
+const ALIAS_UNSET: Fault = Fault::protocol("topic alias that was never set");
+
 impl Client {
     /// Handles a PUBLISH.
     #[inline]
@@ -39,8 +42,23 @@ impl Client {
         if publish.topic.is_empty() {
             return self.publish_by_alias(publish, qos, config, context);
         }
-        let message = message(publish, publish.topic, qos, context.now);
-        self.publish(publish.packet_id, PublishMessage::View(message), config, context)
+        if let Some(id) = self.take_over(publish, publish.topic, qos, config, context)? {
+            // Built in place: it is large, and there is one for every message.
+            context.operation(
+                SLOT,
+                Operation::Publish(CorePublish {
+                    ticket: id.ticket(),
+                    id: id.packet_id,
+                    message: PublishMessage::View(message(
+                        publish,
+                        publish.topic,
+                        qos,
+                        context.now,
+                    )),
+                }),
+            );
+        }
+        Ok(())
     }
 
     /// Publishes a message whose topic is known by alias only. It cannot borrow everything from
@@ -52,43 +70,44 @@ impl Client {
         config: &MqttConfig,
         context: &mut Context<'a, '_>,
     ) -> Result<(), Fault> {
+        let Some(aliases) = self.aliases_in.take() else { return Err(ALIAS_UNSET) };
         //= mqtt5:GW-MQTT-08
-        let topic = publish
-            .properties
-            .topic_alias
-            .and_then(|alias| self.aliases_in.as_ref()?.topic(alias))
-            .ok_or(Fault::protocol("topic alias that was never set"))?;
-        let stored = message(publish, topic, qos, context.now).detach();
-        self.publish(publish.packet_id, PublishMessage::Stored(stored), config, context)
+        let topic = publish.properties.topic_alias.and_then(|alias| aliases.topic(alias));
+        let topic = topic.ok_or(ALIAS_UNSET)?;
+        if let Some(id) = self.take_over(publish, topic, qos, config, context)? {
+            let stored = message(publish, topic, qos, context.now).detach();
+            let message = PublishMessage::Stored(stored);
+            let publish = CorePublish { ticket: id.ticket(), id: id.packet_id, message };
+            context.operation(SLOT, Operation::Publish(publish));
+        }
+        self.aliases_in = Some(aliases);
+        Ok(())
     }
 
+    /// Judges a message by its topic and payload: its identity if core is to have it, `None` if it
+    /// is refused, which is then answered.
     #[inline]
-    fn publish<'a>(
+    fn take_over(
         &mut self,
-        packet_id: u16,
-        message: PublishMessage<'a>,
+        publish: &Publish<'_>,
+        topic: &str,
+        qos: QoS,
         config: &MqttConfig,
-        context: &mut Context<'a, '_>,
-    ) -> Result<(), Fault> {
-        let (qos, refusal) = match &message {
-            PublishMessage::View(view) => (view.qos, refusal(view, config)?),
-            PublishMessage::Stored(stored) => (stored.qos(), refusal(&stored.view(), config)?),
-        };
-        let id = PublishId { packet_id, qos };
-        if let Some(reason) = refusal {
+        context: &mut Context<'_, '_>,
+    ) -> Result<Option<PublishId>, Fault> {
+        let id = PublishId { packet_id: publish.packet_id, qos };
+        if let Some(reason) = refusal(publish, topic, config)? {
             //= mqtt5:GW-MQTT-17
             //= mqtt311:3.3.5-2
             if qos != QoS::AtMostOnce {
                 self.incoming.refuse(id, reason, self.version, context.output());
             }
-            return Ok(());
+            return Ok(None);
         }
         if qos != QoS::AtMostOnce {
             self.incoming.on_sent();
         }
-        let publish = CorePublish { ticket: id.ticket(), id: packet_id, message };
-        context.operation(SLOT, Operation::Publish(publish));
-        Ok(())
+        Ok(Some(id))
     }
 
     #[cold]
@@ -135,21 +154,25 @@ fn check_available(publish: &Publish<'_>, qos: QoS, config: &MqttConfig) -> Resu
 
 /// Why core does not get the message, if it does not.
 #[inline]
-fn refusal(message: &Message<'_>, config: &MqttConfig) -> Result<Option<Reason>, Fault> {
-    if config.reject_control_characters && mapping::has_control_character(message.topic) {
+fn refusal(
+    publish: &Publish<'_>,
+    topic: &str,
+    config: &MqttConfig,
+) -> Result<Option<Reason>, Fault> {
+    if config.reject_control_characters && mapping::has_control_character(topic) {
         return Err(Fault::new(Reason::MALFORMED, "control character in the topic name"));
     }
     let is_mislabelled = config.check_payload_format
-        && message.properties.payload_format_utf8 == Some(true)
-        && std::str::from_utf8(message.payload).is_err();
+        && publish.properties.payload_format_utf8 == Some(true)
+        && std::str::from_utf8(publish.payload).is_err();
     if is_mislabelled {
         return Ok(Some(Reason::PAYLOAD_FORMAT_INVALID));
     }
-    Ok(mapping::forbidden_topic(message.topic))
+    Ok(mapping::forbidden_topic(topic))
 }
 
 /// The message in core's words.
-#[inline]
+#[inline(always)]
 fn message<'m>(publish: &Publish<'m>, topic: &'m str, qos: QoS, now: Timestamp) -> Message<'m> {
     let p = &publish.properties;
     let raw = publish.raw_properties;

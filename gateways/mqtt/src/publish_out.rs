@@ -12,7 +12,7 @@ use crate::{
     mapping,
 };
 
-/// A larger scratch buffer is given back after use.
+/// What of a larger scratch buffer is kept after use.
 const SCRATCH_BYTES_MAX: usize = 4096;
 
 impl Client {
@@ -49,50 +49,47 @@ impl Client {
         stored: Option<&Arc<StoredMessage>>,
         context: &mut Context<'static, '_>,
     ) -> bool {
-        let version = self.version;
+        let Client { version, max_packet_size, scratch, aliases_out, .. } = self;
+        let (version, size_max) = (*version, *max_packet_size);
         let topic = message.topic.get(usize::from(delivery.topic_skip)..).unwrap_or("");
-        let mut scratch = std::mem::take(&mut self.scratch);
         let shared = match version.is_v5() {
-            true => shared_properties(message, stored, &mut scratch),
+            true => shared_properties(message, stored, scratch),
             false => Cow::Borrowed(&[][..]),
         };
         //= mqtt5:3.1.2-27
-        let form = match &mut self.aliases_out {
+        let form = match aliases_out {
             Some(aliases) => aliases.form(topic),
             None => TopicForm::Full,
         };
         let head = head(delivery, message, topic, form, context);
-        let fits = self.max_packet_size == u32::MAX
-            || publish_len(&head, version, shared.len(), message.payload.len())
-                .is_ok_and(|len| len <= self.max_packet_size as usize);
+        let payload = message.payload;
         //= mqtt5:3.1.2-24
+        let fits = size_max == u32::MAX
+            || publish_len(&head, version, shared.len(), payload.len())
+                .is_ok_and(|len| len <= size_max as usize);
         let is_written = fits
             && context.output().write_with(|out| {
-                let payload = message.payload;
-                let head = encode_publish_head(&head, version, &shared, payload.len(), out);
-                if head.is_ok() && stored.is_none() {
+                let result = encode_publish_head(&head, version, &shared, payload.len(), out);
+                if result.is_ok() && stored.is_none() {
                     out.extend_from_slice(payload);
                 }
-                head.is_ok()
+                result.is_ok()
             });
-        if let (true, Some(stored)) = (is_written, stored) {
-            context.output().write_payload(stored);
-        }
-        //= mqtt5:3.3.2-7
-        if let (true, Some(aliases)) = (is_written, &mut self.aliases_out) {
-            aliases.commit(form, topic);
-        }
         drop(shared);
-        self.keep_scratch(scratch);
-        is_written
-    }
-
-    #[inline]
-    fn keep_scratch(&mut self, mut scratch: Vec<u8>) {
-        if scratch.capacity() <= SCRATCH_BYTES_MAX {
-            scratch.clear();
-            self.scratch = scratch;
+        if is_written {
+            if let Some(stored) = stored {
+                context.output().write_payload(stored);
+            }
+            //= mqtt5:3.3.2-7
+            if let Some(aliases) = aliases_out {
+                aliases.commit(form, topic);
+            }
         }
+        if !scratch.is_empty() {
+            scratch.clear();
+            scratch.shrink_to(SCRATCH_BYTES_MAX);
+        }
+        is_written
     }
 }
 

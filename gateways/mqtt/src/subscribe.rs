@@ -31,7 +31,7 @@ impl Client {
         let subscriptions = subscribe
             .subscriptions
             .iter()
-            .map(|subscription| judge(&subscription, identifier, config))
+            .map(|subscription| self.judge(&subscription, identifier, config))
             .collect::<Result<Vec<_>, Fault>>()?;
         let packet_id = subscribe.packet_id;
         if !self.incoming.admit_filters(packet_id, self.version) {
@@ -145,6 +145,48 @@ impl Client {
             false => Err(Fault::answer_too_large()),
         }
     }
+
+    /// One subscription as core is to make it, or why it is refused.
+    fn judge(
+        &self,
+        subscription: &Subscription<'_>,
+        identifier: Option<u32>,
+        config: &MqttConfig,
+    ) -> Result<Result<CoreSubscription, Reason>, Fault> {
+        if is_malformed(subscription.filter, config) {
+            return Err(Fault::new(Reason::MALFORMED, "control character in a topic filter"));
+        }
+        //= mqtt5:GW-MQTT-16
+        //= mqtt311:3.8.4-5
+        let Ok(filter) = Filter::parse(subscription.filter) else {
+            return Ok(Err(Reason::TOPIC_FILTER_INVALID));
+        };
+        let is_shared = filter.share_name().is_some();
+        //= mqtt5:3.8.3-4
+        if is_shared && subscription.no_local {
+            return Err(Fault::protocol("No Local on a shared subscription"));
+        }
+        //= mqtt5:GW-MQTT-15
+        //= mqtt311:3.8.3-2
+        if is_shared && !config.shared_available {
+            return Ok(Err(Reason::SHARED_NOT_SUPPORTED));
+        }
+        if filter.has_wildcard() && !config.wildcard_available {
+            return Ok(Err(Reason::WILDCARDS_NOT_SUPPORTED));
+        }
+        if identifier.is_some() && !config.subscription_ids_available {
+            return Ok(Err(Reason::SUBSCRIPTION_IDS_NOT_SUPPORTED));
+        }
+        //= mqtt5:3.2.2-10
+        let qos = mapping::qos_in(subscription.qos).min(config.max_qos());
+        Ok(Ok(CoreSubscription {
+            filter,
+            qos,
+            no_local: subscription.no_local || (self.is_bridge && !is_shared),
+            retain_as_published: subscription.retain_as_published || self.is_bridge,
+            retain_handling: mapping::retain_handling(subscription.retain_handling),
+        }))
+    }
 }
 
 fn codes(reasons: &[Reason], packet_type: PacketType) -> Codes {
@@ -154,45 +196,4 @@ fn codes(reasons: &[Reason], packet_type: PacketType) -> Codes {
 
 fn is_malformed(filter: &str, config: &MqttConfig) -> bool {
     config.reject_control_characters && mapping::has_control_character(filter)
-}
-
-/// One subscription as core is to make it, or why it is refused.
-fn judge(
-    subscription: &Subscription<'_>,
-    identifier: Option<u32>,
-    config: &MqttConfig,
-) -> Result<Result<CoreSubscription, Reason>, Fault> {
-    if is_malformed(subscription.filter, config) {
-        return Err(Fault::new(Reason::MALFORMED, "control character in a topic filter"));
-    }
-    //= mqtt5:GW-MQTT-16
-    //= mqtt311:3.8.4-5
-    let Ok(filter) = Filter::parse(subscription.filter) else {
-        return Ok(Err(Reason::TOPIC_FILTER_INVALID));
-    };
-    let is_shared = filter.share_name().is_some();
-    //= mqtt5:3.8.3-4
-    if is_shared && subscription.no_local {
-        return Err(Fault::protocol("No Local on a shared subscription"));
-    }
-    //= mqtt5:GW-MQTT-15
-    //= mqtt311:3.8.3-2
-    if is_shared && !config.shared_available {
-        return Ok(Err(Reason::SHARED_NOT_SUPPORTED));
-    }
-    if filter.has_wildcard() && !config.wildcard_available {
-        return Ok(Err(Reason::WILDCARDS_NOT_SUPPORTED));
-    }
-    if identifier.is_some() && !config.subscription_ids_available {
-        return Ok(Err(Reason::SUBSCRIPTION_IDS_NOT_SUPPORTED));
-    }
-    //= mqtt5:3.2.2-10
-    let qos = mapping::qos_in(subscription.qos).min(config.max_qos());
-    Ok(Ok(CoreSubscription {
-        filter,
-        qos,
-        no_local: subscription.no_local,
-        retain_as_published: subscription.retain_as_published,
-        retain_handling: mapping::retain_handling(subscription.retain_handling),
-    }))
 }

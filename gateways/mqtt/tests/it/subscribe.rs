@@ -1,7 +1,7 @@
 //! SUBSCRIBE and UNSUBSCRIBE.
 
 use codec_mqtt::{
-    AckProperties, ConnectProperties, Packet, QoS, RetainHandling, Suback, Subscribe,
+    AckProperties, Connect, ConnectProperties, Packet, QoS, RetainHandling, Suback, Subscribe,
     SubscribeProperties, Subscription, Unsuback, Unsubscribe, UnsubscribeProperties, Version,
 };
 use core_model::{Event, QoS as CoreQoS, Reason, Ticket};
@@ -124,6 +124,18 @@ fn suback_has_cores_reasons_in_order() {
         let reasons = reasons.iter().map(|row| row.0).collect();
         let effects = peer.event(Event::Subscribed { ticket, reasons });
         assert_eq!(suback(&effects), (0x1234, codes));
+    }
+}
+
+#[test]
+fn a_bridge_that_says_so_keeps_retain_flags_and_gets_nothing_of_its_own_back() {
+    for (bridge, expected) in [(false, [false; 4]), (true, [true, true, false, true])] {
+        let connect = Connect { bridge, ..connect(Version::V311) };
+        let mut peer = Peer::connected_to(Version::V311, |_| {}, &connect);
+        let effects = peer.send(&subscribe(7, None, &["a", "$share/g/a"].map(subscription)));
+        let [Ok(one), Ok(shared)] = &effects.subscribe().subscriptions[..] else { panic!() };
+        let options = |s: &core_model::Subscription| [s.no_local, s.retain_as_published];
+        assert_eq!([options(one), options(shared)].concat(), expected);
     }
 }
 
