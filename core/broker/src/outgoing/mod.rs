@@ -82,7 +82,7 @@ pub(crate) enum Offered {
 enum State {
     /// QoS 2: the handle is not durable yet, so nothing was sent.
     AwaitDurable,
-    /// To be sent again on this link, as soon as the quota allows.
+    /// To be sent on this link, as soon as its turn and the quota allow.
     AwaitResend,
     /// Sent; not acknowledged (QoS 1) or not received (QoS 2).
     Sent,
@@ -104,6 +104,19 @@ struct InFlight {
     retain: bool,
     state: State,
     in_quota: bool,
+    /// Whether it was ever sent.
+    begun: bool,
+}
+
+impl InFlight {
+    /// Whether it has to wait for its turn among those that this link has not seen yet.
+    fn waits(&self) -> bool {
+        match self.state {
+            State::AwaitResend => true,
+            State::AwaitDurable => !self.in_quota,
+            State::Sent | State::AwaitRelease | State::Released => false,
+        }
+    }
 }
 
 struct Queued {
@@ -150,7 +163,7 @@ pub(crate) struct Outgoing {
     quota_used: u16,
     window: u16,
     next_handle: u16,
-    /// Entries in [`State::AwaitResend`].
+    /// Entries in flight that wait for their turn on this link.
     resends: u16,
     queued_qos0: u32,
     /// Whether the handles in flight ascend (modulo 2^16) from the front, which lets one be found
@@ -326,6 +339,7 @@ impl Outgoing {
             retain: terms.retain,
             state: State::Sent,
             in_quota: true,
+            begun: false,
         };
         self.quota_used += 1;
         self.launch(cx, to, entry, arriving.reference(), arriving.view.payload.len());
@@ -360,6 +374,7 @@ impl Outgoing {
         if let (State::Sent, Some(slot)) = (entry.state, to.slot) {
             let delivery = delivery_of(&entry, to, false, message);
             cx.deliver(slot, delivery, payload_len);
+            entry.begun = true;
         }
         self.inflight.push_back(entry);
     }
@@ -464,6 +479,7 @@ impl Outgoing {
             retain: queued.retain,
             state: State::Sent,
             in_quota: true,
+            begun: false,
         };
         let (len, reference) = (message.payload().len(), MessageRef::Stored(&message));
         if entry.qos == QoS::AtMostOnce {
@@ -505,9 +521,11 @@ fn delivery_of<'d>(
     }
 }
 
-fn resend(cx: &mut Cx<'_>, to: Receiver, slot: SlotId, entry: &InFlight) {
+/// Sends an entry on a link that has not seen it, or once more.
+fn resend(cx: &mut Cx<'_>, to: Receiver, slot: SlotId, entry: &mut InFlight) {
     if let Some(message) = &entry.message {
         let len = message.payload().len();
-        cx.deliver(slot, delivery_of(entry, to, true, MessageRef::Stored(message)), len);
+        cx.deliver(slot, delivery_of(entry, to, entry.begun, MessageRef::Stored(message)), len);
     }
+    entry.begun = true;
 }

@@ -41,6 +41,7 @@ impl Outgoing {
             retain: queued.retain,
             state: State::Sent,
             in_quota: false,
+            begun: true,
         });
     }
 

@@ -1,6 +1,6 @@
-use core_model::{Event, MessageRef, QoS, Reason, SlotId, Timestamp};
+use core_model::{Event, QoS, Reason, SlotId, Timestamp};
 
-use super::{Habits, Outgoing, Receiver, Returned, State, delivery_of, resend};
+use super::{Habits, Outgoing, Receiver, Returned, State, resend};
 use crate::context::Cx;
 
 /// Links that come and go, gates that open, and the end.
@@ -10,17 +10,22 @@ impl Outgoing {
             if !self.open || self.quota_used >= self.window || self.resends == 0 {
                 return;
             }
-            if entry.state == State::AwaitResend {
-                //= mqtt5:4.6.0-1
-                //= mqtt5:4.4.0-1
-                //= mqtt311:4.6.0-1
-                entry.state = State::Sent;
-                entry.sent_at = cx.now;
-                entry.in_quota = true;
-                self.quota_used += 1;
-                self.resends -= 1;
-                resend(cx, to, slot, entry);
+            if !entry.waits() {
+                continue;
             }
+            if entry.state == State::AwaitDurable {
+                // Those behind it wait with it, or the client would get them out of order.
+                return;
+            }
+            //= mqtt5:4.6.0-1
+            //= mqtt5:4.4.0-1
+            //= mqtt311:4.6.0-1
+            entry.state = State::Sent;
+            entry.sent_at = cx.now;
+            entry.in_quota = true;
+            self.quota_used += 1;
+            self.resends -= 1;
+            resend(cx, to, slot, entry);
         }
     }
 
@@ -48,10 +53,7 @@ impl Outgoing {
                         cx.event(slot, Event::Release { handle: entry.handle, reason });
                     }
                 }
-                State::AwaitDurable => {
-                    entry.in_quota = true;
-                    self.quota_used += 1;
-                }
+                State::AwaitDurable => self.resends += 1,
                 State::AwaitRelease => {}
             }
         }
@@ -79,18 +81,21 @@ impl Outgoing {
             return;
         }
         match to.slot {
-            Some(slot) => {
+            Some(slot) if self.open && entry.in_quota => {
                 entry.state = State::Sent;
                 entry.sent_at = cx.now;
-                if let Some(message) = &entry.message {
-                    let len = message.payload().len();
-                    let delivery = delivery_of(entry, to, false, MessageRef::Stored(message));
-                    cx.deliver(slot, delivery, len);
-                }
+                resend(cx, to, slot, entry);
             }
-            // Never sent, but from here on indistinguishable from sent: the next link gets it with
-            // the repetition flag, which is allowed to be wrong in this direction.
-            None => entry.state = State::AwaitResend,
+            // Its link is gone, or asleep, or there is another one since: it waits for its turn.
+            _ => {
+                if entry.in_quota {
+                    entry.in_quota = false;
+                    self.quota_used -= 1;
+                    self.resends += 1;
+                }
+                entry.state = State::AwaitResend;
+                self.pump(cx, to);
+            }
         }
     }
 
@@ -136,7 +141,7 @@ impl Outgoing {
     pub(crate) fn end(&mut self, cx: &mut Cx<'_>, returned: &mut Vec<Returned>) {
         for entry in std::mem::take(&mut self.inflight) {
             //= mqtt5:4.8.2-5
-            let untouched = entry.qos == QoS::AtLeastOnce || entry.state == State::AwaitDurable;
+            let untouched = entry.qos == QoS::AtLeastOnce || !entry.begun;
             if let (Some(group), Some(message), true) = (entry.group, entry.message, untouched) {
                 returned.push(Returned { group, message });
             }

@@ -78,7 +78,7 @@ impl Outgoing {
         if entry.in_quota {
             self.quota_used -= 1;
         }
-        if entry.state == State::AwaitResend {
+        if entry.waits() {
             self.resends -= 1;
         }
         if self.inflight.is_empty() {
@@ -118,6 +118,7 @@ impl Outgoing {
             }
             (_, None) => cx.counters.dropped_discarded += 1,
         }
+        self.pump(cx, to);
     }
 
     /// A message is done with: tells the journal, and the group that gave it.
