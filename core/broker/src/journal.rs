@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use core_model::{Reason, ShardId};
+use core_model::Reason;
 use core_store::{Lsn, Mutation, Store};
 
 use crate::mail::AckRef;
@@ -15,8 +15,8 @@ pub(crate) enum Gated {
     Release { session: SessionIndex, generation: u32, handle: u16 },
     /// The answers to a publisher.
     Acks { session: SessionIndex, generation: u32 },
-    /// The report to another shard, whose publisher waits.
-    Reply { to: ShardId, ack: AckRef, reason: Reason },
+    /// The report to a publisher who waits.
+    Reply { ack: AckRef, reason: Reason },
 }
 
 /// A shard's mutations on their way to the store, collected into one batch a turn, and the gates

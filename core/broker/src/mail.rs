@@ -104,8 +104,9 @@ pub(crate) enum Letter {
     },
     /// A member settled one message of a group.
     GroupSettled { group: Arc<str>, member: MemberRef },
-    /// Messages come back from a member that left or refused them.
-    GroupReturned { group: Arc<str>, messages: Vec<Arc<StoredMessage>> },
+    /// A message comes back from a member that left or refused it; with `ack`, its publisher still
+    /// waits for it.
+    GroupReturned { group: Arc<str>, message: Arc<StoredMessage>, ack: Option<AckRef> },
 }
 
 /// An operation's ticket with the slot that waits for its answer.

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use core_model::{
-    Action, Message, OriginId, Publish, PublishMessage, QoS, Reason, ShardId, StoredMessage,
-    Ticket, Timestamp,
+    Action, Message, OriginId, Publish, PublishMessage, QoS, Reason, StoredMessage, Ticket,
+    Timestamp,
 };
 use core_store::{Lsn, Mutation};
 
@@ -303,19 +303,53 @@ impl Shard {
         let mut arriving = Arriving::new(&view, Some(Arc::clone(&message)));
         self.dispatch_local(now, &route, &mut arriving, &mut dispatched, sink);
         if let Some(ack) = ack {
-            self.report(ack.shard, ack, &dispatched);
+            self.report(now, ack, &dispatched, sink);
         }
         self.settle_notes(now, sink);
     }
 
-    /// Tells a publisher's shard that our share is safe, once it is.
-    pub(crate) fn report(&mut self, to: ShardId, ack: AckRef, dispatched: &Dispatched) {
+    /// Tells a publisher that our share of his message is safe, once it is.
+    pub(crate) fn report(
+        &mut self,
+        now: Timestamp,
+        ack: AckRef,
+        dispatched: &Dispatched,
+        sink: &mut dyn Sink,
+    ) {
         let reason = dispatched.refused.unwrap_or(Reason::SUCCESS);
         if dispatched.durable {
-            self.journal.gate(Gated::Reply { to, ack, reason });
+            self.journal.gate(Gated::Reply { ack, reason });
         } else {
-            self.out.send(to, Letter::Taken { ack, reason });
+            self.reply(now, ack, reason, sink);
         }
+    }
+
+    /// Tells a publisher, who may be a client of this shard, that our share is safe.
+    pub(crate) fn reply(
+        &mut self,
+        now: Timestamp,
+        ack: AckRef,
+        reason: Reason,
+        sink: &mut dyn Sink,
+    ) {
+        if ack.shard == self.id {
+            self.on_taken(now, ack, reason, sink);
+        } else {
+            self.out.send(ack.shard, Letter::Taken { ack, reason });
+        }
+    }
+
+    /// A share of a message of a client of this shard is safe.
+    pub(crate) fn on_taken(
+        &mut self,
+        now: Timestamp,
+        ack: AckRef,
+        reason: Reason,
+        sink: &mut dyn Sink,
+    ) {
+        self.with_generation(now, sink, ack.session, ack.generation, |session, cx| {
+            session.on_taken(cx, ack.number, reason);
+        });
     }
 
     //= mqtt5:3.3.1-5

@@ -341,7 +341,7 @@ impl Shard {
         let refused = self.retain(now, message).err();
         if let Some(ack) = ack {
             let dispatched = Dispatched { durable: true, refused, ..Dispatched::default() };
-            self.report(ack.shard, ack, &dispatched);
+            self.report(now, ack, &dispatched, sink);
         }
         if !self.pulls.questions.is_empty() {
             self.retry_questions(now, sink);

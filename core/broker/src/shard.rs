@@ -244,11 +244,7 @@ impl Shard {
                 sink.event(slot, event);
             }
             Letter::Publish { message, ack } => self.on_publish_mail(now, message, ack, sink),
-            Letter::Taken { ack, reason } => {
-                self.with_generation(now, sink, ack.session, ack.generation, |session, cx| {
-                    session.on_taken(cx, ack.number, reason);
-                });
-            }
+            Letter::Taken { ack, reason } => self.on_taken(now, ack, reason, sink),
             Letter::Interest { request, filters } => self.on_interest(from, request, &filters),
             Letter::Interested { request, writes } => {
                 self.on_interested(now, from, request, writes, sink);
@@ -316,7 +312,7 @@ impl Shard {
             Gated::Acks { session, generation } => {
                 self.with_generation(now, sink, session, generation, Session::flush_acks);
             }
-            Gated::Reply { to, ack, reason } => self.out.send(to, Letter::Taken { ack, reason }),
+            Gated::Reply { ack, reason } => self.reply(now, ack, reason, sink),
         }
     }
 

@@ -4,6 +4,7 @@ use core_model::{Filter, QoS, StoredMessage, Timestamp};
 use core_store::Mutation;
 
 use super::pick::{Member, Question};
+use crate::mail::AckRef;
 use crate::outgoing::{Arriving, Offered};
 use crate::publish::Dispatched;
 use crate::shard::{Shard, Sink};
@@ -40,18 +41,22 @@ impl Shard {
         &mut self,
         now: Timestamp,
         name: &str,
-        messages: Vec<Arc<StoredMessage>>,
+        message: Arc<StoredMessage>,
+        ack: Option<AckRef>,
         sink: &mut dyn Sink,
     ) {
-        let Some(group) = self.groups.by_name.get_mut(name) else {
-            self.counters.dropped_discarded += messages.len() as u64;
-            return;
-        };
-        // They are older than what is held.
-        for message in messages.into_iter().rev() {
+        let mut dispatched = Dispatched::default();
+        if let Some(group) = self.groups.by_name.get_mut(name) {
+            // It is older than what is held.
             let sequence = group.held.front().map_or(0, |(first, _)| first - 1);
             group.held.push_front((sequence, Arc::clone(&message)));
             self.journal.push(Mutation::GroupHeld { group: name.into(), sequence, message });
+            dispatched.add(Offered::Taken { durable: true });
+        } else {
+            self.counters.dropped_discarded += 1;
+        }
+        if let Some(ack) = ack {
+            self.report(now, ack, &dispatched, sink);
         }
         self.drain_held(now, name, sink);
     }

@@ -111,8 +111,7 @@ impl Shard {
         sink: &mut dyn Sink,
     ) {
         for Returned { group, message } in returned {
-            let letter =
-                Letter::GroupReturned { group: Arc::clone(&group), messages: vec![message] };
+            let letter = Letter::GroupReturned { group: Arc::clone(&group), message, ack: None };
             self.mail_group_home(now, &group, letter, sink);
         }
     }
@@ -134,10 +133,8 @@ impl Shard {
                 let letter = Letter::GroupSettled { group: Arc::clone(&group), member };
                 self.mail_group_home(now, &group, letter, sink);
                 if let Some(message) = returned {
-                    let letter = Letter::GroupReturned {
-                        group: Arc::clone(&group),
-                        messages: vec![message],
-                    };
+                    let letter =
+                        Letter::GroupReturned { group: Arc::clone(&group), message, ack: None };
                     self.mail_group_home(now, &group, letter, sink);
                 }
             }
@@ -202,8 +199,8 @@ impl Shard {
                 }
                 self.drain_held(now, &group, sink);
             }
-            Letter::GroupReturned { group, messages } => {
-                self.on_group_returned(now, &group, messages, sink);
+            Letter::GroupReturned { group, message, ack } => {
+                self.on_group_returned(now, &group, message, ack, sink);
             }
             other => unreachable!("{other:?} is no mail about groups"),
         }
@@ -338,7 +335,7 @@ impl Shard {
         self.group_publish(now, name, &mut arriving, from, ack, &mut dispatched, sink);
         // Where a member on a third shard takes it, that shard reports.
         if let (Some(ack), 0) = (ack, dispatched.waits) {
-            self.report(ack.shard, ack, &dispatched);
+            self.report(now, ack, &dispatched, sink);
         }
     }
 
@@ -455,15 +452,16 @@ impl Shard {
         let view = message.view();
         let mut arriving = Arriving::new(&view, Some(Arc::clone(message)));
         let offered = self.offer_member(now, group, who, terms, &mut arriving, sink);
-        let qos = view.qos.min(terms.qos);
+        let counted = view.qos.min(terms.qos) != QoS::AtMostOnce;
         match offered {
             Some(Offered::Taken { .. }) => {}
-            // It left meanwhile: somebody else may have it.
-            None if qos != QoS::AtMostOnce => {
-                let (group, messages) = (Arc::clone(group), vec![Arc::clone(message)]);
-                self.out.send(from, Letter::GroupReturned { group, messages });
+            // It left meanwhile: somebody else may have it, and the group's home answers for it.
+            None if counted => {
+                let (group, message) = (Arc::clone(group), Arc::clone(message));
+                self.out.send(from, Letter::GroupReturned { group, message, ack });
+                return;
             }
-            _ if qos != QoS::AtMostOnce => {
+            _ if counted => {
                 let group = Arc::clone(group);
                 self.out.send(from, Letter::GroupSettled { group, member: who });
             }
@@ -472,13 +470,7 @@ impl Shard {
         if let Some(ack) = ack {
             let mut dispatched = Dispatched::default();
             dispatched.add(offered.unwrap_or(Offered::Dropped));
-            if ack.shard == self.id {
-                self.with_generation(now, sink, ack.session, ack.generation, |session, cx| {
-                    session.on_taken(cx, ack.number, core_model::Reason::SUCCESS);
-                });
-            } else {
-                self.report(ack.shard, ack, &dispatched);
-            }
+            self.report(now, ack, &dispatched, sink);
         }
         self.settle_notes(now, sink);
     }
