@@ -164,6 +164,8 @@ impl Client {
 
     /// The link is full, or has room again.
     pub(crate) fn on_backpressure(&self, blocked: bool, context: &mut Context<'static, '_>) {
+        //= mqtt5:3.3.4-10
+        //= mqtt5:4.9.0-3
         let credit = if blocked { Credit::None } else { Credit::Open };
         context.operation(SLOT, Operation::Demand(credit));
     }
@@ -207,8 +209,13 @@ fn release(handle: u16, reason: Reason, version: Version, context: &mut Context<
     //= mqtt5:3.6.2-1
     let otherwise = ReasonCode::PACKET_IDENTIFIER_NOT_FOUND;
     let code = mapping::reason_out(reason, PacketType::Pubrel, otherwise);
+    //= mqtt5:3.1.2-29
+    //= mqtt5:3.6.2-2
+    //= mqtt5:3.6.2-3
     //= mqtt5:4.3.3-4
+    //= mqtt5:4.6.0-4
     //= mqtt5:GW-MQTT-13
     //= mqtt311:4.3.3-1
+    //= mqtt311:4.6.0-4
     context.output().write_with(|out| encode_ack(AckKind::Pubrel, handle, code, version, out));
 }

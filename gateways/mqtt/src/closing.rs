@@ -111,6 +111,7 @@ impl Client {
         let words = Words { what: Some(fault.what), server_reference: None };
         self.write_disconnect(fault.reason, words, context.output());
         lose(fault.reason, context);
+        //= mqtt5:3.14.4-2
         //= mqtt5:4.13.1-1
         //= mqtt5:4.13.2-1
         //= mqtt311:4.8.0-1

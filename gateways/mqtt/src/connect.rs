@@ -96,11 +96,16 @@ impl Opening {
         };
         CoreConnect {
             gateway: GATEWAY_ID,
+            //= mqtt5:3.1.3-2
+            //= mqtt311:3.1.3-2
             client_id: self.client_id.clone(),
             //= mqtt5:3.1.2-4
             //= mqtt5:3.1.2-5
             //= mqtt5:3.1.2-6
+            //= mqtt5:3.1.4-4
+            //= mqtt311:3.1.4-3
             clean_start: connect.clean_start,
+            //= mqtt5:3.1.2-23
             expiry: self.expiry,
             //= mqtt5:3.3.4-9
             receive_max: p.receive_maximum.unwrap_or(u16::MAX),

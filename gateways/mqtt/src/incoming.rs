@@ -199,6 +199,9 @@ impl Incoming {
         let otherwise = ReasonCode::PACKET_IDENTIFIER_NOT_FOUND;
         let code = mapping::reason_out(reason, PacketType::Pubcomp, otherwise);
         //= mqtt5:4.3.3-11
+        //= mqtt5:3.1.2-29
+        //= mqtt5:3.7.2-2
+        //= mqtt5:3.7.2-3
         //= mqtt5:GW-MQTT-12
         //= mqtt311:4.3.3-2
         output.write_with(|out| encode_ack(AckKind::Pubcomp, packet_id, code, version, out));
@@ -244,6 +247,11 @@ fn write_ack(publish: PublishId, reason: Reason, version: Version, output: &mut 
     //= mqtt5:3.5.2-1
     let code = mapping::reason_out(reason, packet_type, ReasonCode::UNSPECIFIED_ERROR);
     //= mqtt5:2.2.1-5
+    //= mqtt5:3.1.2-29
+    //= mqtt5:3.4.2-2
+    //= mqtt5:3.4.2-3
+    //= mqtt5:3.5.2-2
+    //= mqtt5:3.5.2-3
     //= mqtt311:2.3.1-6
     output.write_with(|out| encode_ack(kind, publish.packet_id, code, version, out));
 }

@@ -49,6 +49,7 @@ impl MqttMachine {
 
     /// Leaves the present state, for good unless another one is set.
     fn end(&mut self) -> State {
+        //= mqtt5:3.14.4-1
         std::mem::replace(&mut self.state, State::Closing)
     }
 
@@ -57,6 +58,7 @@ impl MqttMachine {
     fn fail(&mut self, fault: Fault, context: &mut Context<'_, '_>) {
         match self.end() {
             State::Connected(client) => client.fail(fault, context),
+            //= mqtt5:3.14.0-1
             State::Connecting(opening) | State::Authenticating(opening) => {
                 refuse(&opening, fault, context);
                 // Core may be about to open the session.

@@ -46,6 +46,17 @@ fn any_packet_from_the_client_counts_and_nothing_else() {
     peer.tick().assert_fails(Reason::KEEP_ALIVE_TIMEOUT);
 }
 
+//= mqtt5:3.12.4-1
+//= mqtt311:3.12.4-1
+#[test]
+fn every_ping_is_answered() {
+    for version in Version::ALL {
+        let effects = connected(version, 20, |_| {}).send_hex("c0 00 c0 00");
+        assert_eq!(effects.bytes, [0xd0, 0, 0xd0, 0]);
+        assert!(effects.operations.is_empty() && effects.close.is_none());
+    }
+}
+
 #[test]
 fn keep_alive_0_turns_the_check_off() {
     let peer = connected(Version::V5, 0, |_| {});
