@@ -410,7 +410,7 @@ impl Shard {
         self.authenticating.remove(&slot);
         self.counters.clients_connected -= 1;
         session.outgoing.suspend();
-        session.drop_acks();
+        session.forsake_acks();
         if let Some(expiry) = expiry {
             session.expiry = capped(expiry, cap);
         }

@@ -96,9 +96,9 @@ impl Shard {
         //= mqtt5:4.3.3-10
         //= mqtt311:4.3.3-2
         if id.is_some_and(|id| session.has_incoming(id)) {
-            let lsn = self.journal.current();
-            let answer = Answer { ticket, id: None, reason: Reason::SUCCESS, waits: 0, lsn };
-            return self.answer_publish(now, index, answer, sink);
+            // The first copy's answer, if it is still due, goes out before.
+            let answer = Answer { ticket, id, reason: Reason::SUCCESS, waits: 0, lsn: Lsn(0) };
+            return self.answer_publish(now, index, AckKind::Repeated, answer, sink);
         }
         let mut scratch = std::mem::take(&mut self.scratch);
         // From here on the message may borrow from `scratch` as well.
@@ -182,11 +182,10 @@ impl Shard {
         dispatched: &Dispatched,
         sink: &mut dyn Sink,
     ) {
-        let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
-        //= mqtt5:4.3.3-9
-        if let (Some(id), true) = (id, dispatched.refused.is_some()) {
-            session.remove_incoming(id);
+        if let (Some(id), Some(reason)) = (id, dispatched.refused) {
+            self.with_session(now, sink, index, |session, cx| session.take_back(cx, id, reason));
         }
+        let Some(session) = self.sessions.get(index.0 as usize) else { return };
         let gated = dispatched.durable || (id.is_some() && session.is_durable());
         let reason = match dispatched.refused {
             Some(reason) => reason,
@@ -195,19 +194,18 @@ impl Shard {
         };
         let lsn = if gated { self.journal.current() } else { Lsn(0) };
         let answer = Answer { ticket, id, reason, waits: dispatched.waits, lsn };
-        self.answer_publish(now, index, answer, sink);
+        self.answer_publish(now, index, AckKind::Published, answer, sink);
     }
 
     fn answer_publish(
         &mut self,
         now: Timestamp,
         index: SessionIndex,
+        kind: AckKind,
         answer: Answer,
         sink: &mut dyn Sink,
     ) {
-        self.with_session(now, sink, index, |session, cx| {
-            session.answer(cx, AckKind::Published, answer);
-        });
+        self.with_session(now, sink, index, |session, cx| session.answer(cx, kind, answer));
     }
 
     /// Brings a message to everybody who wants it, on all shards. `ack` names the answer for which

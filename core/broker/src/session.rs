@@ -4,7 +4,7 @@ use core_model::{
     ClientKey, Event, Expiry, Filter, Identity, OriginId, QoS, Reason, SlotId, Ticket, Timestamp,
     Will,
 };
-use core_store::Lsn;
+use core_store::{Lsn, Mutation};
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
@@ -81,12 +81,16 @@ struct Ack {
     /// Reports of other shards that are missing.
     waits: u16,
     lsn: Lsn,
+    /// Its link is gone.
+    forsaken: bool,
 }
 
 /// Which event an answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AckKind {
     Published,
+    /// The same for a repetition of a QoS 2 message that is known.
+    Repeated,
     Released,
 }
 
@@ -204,7 +208,8 @@ impl Session {
         if !durable {
             cx.journal.gate(Gated::Acks { session: self.index, generation: self.generation });
         }
-        self.acks.push_back(Ack { number, ticket, kind, id, reason, waits, lsn });
+        let forsaken = false;
+        self.acks.push_back(Ack { number, ticket, kind, id, reason, waits, lsn, forsaken });
     }
 
     /// Another shard has taken its share of a message.
@@ -227,20 +232,38 @@ impl Session {
                 return;
             }
             let (kind, ticket, reason, id) = (ack.kind, ack.ticket, ack.reason, ack.id);
+            let slot = self.slot.filter(|_| !ack.forsaken);
             self.acks.pop_front();
-            if let (true, Some(id)) = (reason.is_error(), id) {
-                self.remove_incoming(id);
+            if let (true, AckKind::Published, Some(id)) = (reason.is_error(), kind, id) {
+                self.take_back(cx, id, reason);
             }
-            if let Some(slot) = self.slot {
+            if let Some(slot) = slot {
                 cx.event(slot, event_of(kind, ticket, reason));
             }
         }
         self.acks = VecDeque::new();
     }
 
-    /// The link is gone: nobody waits for answers any more.
-    pub(crate) fn drop_acks(&mut self) {
-        self.acks = VecDeque::new();
+    /// A QoS 2 message was refused after all: its number is free, and repetitions of it are refused
+    /// too.
+    //= mqtt5:4.3.3-9
+    pub(crate) fn take_back(&mut self, cx: &mut Cx<'_>, id: u16, reason: Reason) {
+        if self.remove_incoming(id) && self.is_durable() {
+            cx.journal.push(Mutation::IncomingReleased { session: self.origin, id });
+        }
+        for ack in &mut self.acks {
+            if ack.kind == AckKind::Repeated && ack.id == Some(id) {
+                ack.reason = reason;
+            }
+        }
+    }
+
+    /// The link is gone: nobody hears the answers that wait. A repetition on the next link still
+    /// has to wait for what its first copy waited for.
+    pub(crate) fn forsake_acks(&mut self) {
+        for ack in &mut self.acks {
+            ack.forsaken = true;
+        }
     }
 }
 
@@ -256,7 +279,7 @@ pub(crate) struct Answer {
 
 fn event_of(kind: AckKind, ticket: Ticket, reason: Reason) -> Event<'static> {
     match kind {
-        AckKind::Published => Event::Published { ticket, reason },
+        AckKind::Published | AckKind::Repeated => Event::Published { ticket, reason },
         AckKind::Released => Event::Released { ticket, reason },
     }
 }
