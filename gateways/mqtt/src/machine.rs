@@ -202,7 +202,11 @@ impl MqttMachine {
         data: &[u8],
         context: &mut Context<'static, '_>,
     ) {
-        let method = opening.method.as_deref().unwrap_or("");
+        //= mqtt5:4.12.0-6
+        let Some(method) = opening.method.as_deref() else {
+            self.state = State::Connecting(opening);
+            return;
+        };
         let reason = ReasonCode::CONTINUE_AUTHENTICATION;
         let size_max = opening.max_packet_size;
         let result = auth::write_auth(reason, method, Some(data), size_max, context.output());

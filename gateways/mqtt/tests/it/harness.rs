@@ -169,7 +169,9 @@ impl Effects {
 
     /// The packets for the client.
     pub(crate) fn packets(&self) -> Vec<Packet<'_>> {
-        let mut codec = MqttCodec::with_version(self.version, Limits::UNLIMITED);
+        // 3.1 differs in that it has no refused filters, which it is told of all the same.
+        let version = self.version.max(Version::V311);
+        let mut codec = MqttCodec::with_version(version, Limits::UNLIMITED);
         let mut packets = Vec::new();
         let mut rest = self.bytes.as_slice();
         while !rest.is_empty() {

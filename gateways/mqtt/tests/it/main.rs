@@ -3,6 +3,7 @@
 
 mod acknowledge;
 mod aliases;
+mod anything;
 mod authenticate;
 mod close;
 mod connack;
