@@ -123,11 +123,7 @@ impl Shard {
                         self.slots.unbind(slot);
                         self.refuse(now, slot, &connect, reason, sink);
                     }
-                    //= mqtt5:4.12.1-2
-                    None => {
-                        let (_, mut cx) = self.split(now, sink);
-                        cx.event(slot, Event::Refused { reason, server_reference: None });
-                    }
+                    None => self.refuse_again(now, slot, reason, sink),
                 }
             }
         }
@@ -156,13 +152,22 @@ impl Shard {
                 .iter()
                 .find_map(|a| a.begin(method, &session.key.client_id, &evidence));
             let Some(exchange) = exchange else {
-                let (_, mut cx) = self.split(now, sink);
-                let reason = Reason::BAD_AUTHENTICATION_METHOD;
-                return cx.event(slot, Event::Refused { reason, server_reference: None });
+                return self.refuse_again(now, slot, Reason::BAD_AUTHENTICATION_METHOD, sink);
             };
             self.authenticating.insert(slot, PendingAuthentication { exchange, connect: None });
         }
         self.on_authenticate(now, slot, data, sink);
+    }
+
+    /// A connected client could not prove itself again: its link loses the session at once, as if
+    /// it had been kicked.
+    fn refuse_again(&mut self, now: Timestamp, slot: SlotId, reason: Reason, sink: &mut dyn Sink) {
+        let (_, mut cx) = self.split(now, sink);
+        cx.event(slot, Event::Refused { reason, server_reference: None });
+        //= mqtt5:4.12.1-2
+        if let Some(Bound::Session(index)) = self.slots.find(slot) {
+            self.close_link(now, index, DisconnectCause::Lost(reason), None, sink);
+        }
     }
 
     fn refuse(

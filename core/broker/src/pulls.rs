@@ -106,6 +106,31 @@ impl Shard {
         Some(id)
     }
 
+    /// The subscription to a filter is gone, or asks once more: its pull ends.
+    pub(crate) fn cancel_pull(&mut self, index: SessionIndex, filter: &str) {
+        let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
+        let pulls = &mut self.pulls.pulls;
+        session.pulls.retain(|id| {
+            let is_it = pulls.get(id).is_some_and(|pull| *pull.wish.filter == *filter);
+            if is_it {
+                pulls.remove(id);
+            }
+            !is_it
+        });
+    }
+
+    /// The subscription to a filter was replaced: what is still to come comes on the new terms.
+    pub(crate) fn change_pull(&mut self, index: SessionIndex, wish: &PullWish) {
+        let Some(session) = self.sessions.get(index.0 as usize) else { return };
+        for id in &session.pulls {
+            if let Some(pull) = self.pulls.pulls.get_mut(id)
+                && pull.wish.filter == wish.filter
+            {
+                (pull.wish.qos, pull.wish.identifier) = (wish.qos, wish.identifier);
+            }
+        }
+    }
+
     /// Starts to bring retained messages to subscriptions. `writes[p][r]`: the retained messages
     /// that shard `p` had sent to shard `r` when it had installed the interest.
     pub(crate) fn begin_pulls(&mut self, ids: &[u32], writes: &[Box<[u64]>]) {

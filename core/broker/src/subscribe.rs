@@ -199,13 +199,16 @@ impl Shard {
                 RetainHandling::SendIfNew => is_new,
                 RetainHandling::DoNotSend => false,
             };
+            let wish = PullWish {
+                filter: subscribed.filter.topic_filter().into(),
+                qos: subscribed.qos,
+                identifier,
+            };
             if wanted {
-                let wish = PullWish {
-                    filter: subscribed.filter.topic_filter().into(),
-                    qos: subscribed.qos,
-                    identifier,
-                };
+                self.cancel_pull(index, &wish.filter);
                 plan.pulls.extend(self.register_pull(index, wish));
+            } else {
+                self.change_pull(index, &wish);
             }
         }
         granted(subscription.qos)
@@ -332,6 +335,9 @@ impl Shard {
         }
         //= mqtt5:3.10.4-2
         //= mqtt311:3.10.4-2
+        for filter in removed.iter().filter(|filter| filter.share_name().is_none()) {
+            self.cancel_pull(index, filter.topic_filter());
+        }
         self.remove_filters(now, index, &mut removed, usize::MAX, sink);
         let ticket = unsubscribe.ticket;
         let (_, mut cx) = self.split(now, sink);

@@ -407,7 +407,7 @@ impl Shard {
         }
     }
 
-    /// Offers a group's message to a session of this shard; `None` when it is gone.
+    /// Offers a group's message to a session of this shard; `None` when it is no member any more.
     fn offer_member(
         &mut self,
         now: Timestamp,
@@ -421,7 +421,11 @@ impl Shard {
         let view = arriving.view;
         let (published, retain) = (view.qos, view.retain);
         self.with_session(now, sink, who.session, |session, cx| {
-            if session.generation != who.generation || session.is_ending() {
+            //= mqtt5:3.10.4-2
+            let is_member = session.generation == who.generation
+                && !session.is_ending()
+                && session.is_member_of(group);
+            if !is_member {
                 return None;
             }
             let terms = Terms {
