@@ -212,7 +212,13 @@ impl Shard {
         if let Some(index) = existing {
             self.kick_slot(now, index, Reason::SESSION_TAKEN_OVER, sink);
             let cause = DisconnectCause::Lost(Reason::SESSION_TAKEN_OVER);
-            self.take_over(now, index, cause, connect.clean_start, sink);
+            // Its filters and queued messages lie below the prefix that it had: below another one
+            // they are somebody else's, and could not even be cut to what the client may see.
+            let moved = self
+                .sessions
+                .get(index.0 as usize)
+                .is_some_and(|session| session.mountpoint != mountpoint);
+            self.take_over(now, index, cause, connect.clean_start || moved, sink);
         }
         // Taking over may have ended it (its expiry was 0).
         let existing = self.by_key.get(&key).copied();
@@ -365,21 +371,21 @@ impl Shard {
         });
     }
 
-    /// A new link takes the session: ends the old one's hold, and the session itself on a clean
-    /// start.
+    /// A new link takes the session: ends the old one's hold, and the session itself to `discard`
+    /// it.
     fn take_over(
         &mut self,
         now: Timestamp,
         index: SessionIndex,
         cause: DisconnectCause,
-        clean_start: bool,
+        discard: bool,
         sink: &mut dyn Sink,
     ) {
         self.close_link(now, index, cause, None, sink);
         //= mqtt5:3.1.2-4
         //= mqtt311:3.1.2-6
         let alive = self.sessions.get(index.0 as usize).is_some_and(|s| !s.is_ending());
-        if clean_start && alive {
+        if discard && alive {
             self.end_session(now, index, sink);
         }
     }
