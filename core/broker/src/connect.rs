@@ -340,6 +340,9 @@ impl Shard {
             });
             let will = session.will.clone();
             self.journal.push(Mutation::Will { session: origin, will });
+        } else if was_durable {
+            // From here on it ends with its link, which a crash closes.
+            self.journal.push(Mutation::SessionEnded { session: session.origin });
         }
         if session.is_durable() != was_durable && !session.subscriptions.is_empty() {
             self.refresh_durability(index);
@@ -422,7 +425,11 @@ impl Shard {
         self.counters.clients_connected -= 1;
         session.outgoing.suspend();
         session.forsake_acks();
-        if let Some(expiry) = expiry {
+        let was_durable = session.is_durable();
+        // Of a session that was to end with its link nothing is kept that could last longer, and
+        // MQTT 5 forbids to ask for it.
+        //= mqtt5:GW-MQTT-19
+        if let (Some(expiry), true) = (expiry, was_durable) {
             session.expiry = capped(expiry, cap);
         }
         //= mqtt5:3.14.4-3
@@ -441,6 +448,8 @@ impl Shard {
             if session.will.is_none() {
                 self.journal.push(Mutation::Will { session: origin, will: None });
             }
+        } else if was_durable {
+            self.journal.push(Mutation::SessionEnded { session: session.origin });
         }
         let reason = match cause {
             DisconnectCause::Farewell => Reason::SUCCESS,
