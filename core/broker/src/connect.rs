@@ -267,16 +267,26 @@ impl Shard {
         if full && !self.by_key.contains_key(key) {
             return Err(Reason::QUOTA_EXCEEDED);
         }
-        let (Some(will), Some(authorizer)) = (&connect.will, &self.plugins.authorizer) else {
-            return Ok(());
-        };
+        match &connect.will {
+            Some(will) if !self.may_leave(key, identity, mountpoint, will) => {
+                Err(Reason::NOT_AUTHORIZED)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a client may leave a will.
+    fn may_leave(
+        &self,
+        client: &ClientKey,
+        identity: &Identity,
+        mountpoint: &str,
+        will: &Will,
+    ) -> bool {
+        let Some(authorizer) = &self.plugins.authorizer else { return true };
         let action = Action::Publish { qos: will.message.qos(), retain: will.message.retain() };
         let topic = format!("{mountpoint}{}", will.message.topic());
-        if authorizer.authorize(key, identity, action, &topic) {
-            Ok(())
-        } else {
-            Err(Reason::NOT_AUTHORIZED)
-        }
+        authorizer.authorize(client, identity, action, &topic)
     }
 
     //= mqtt5:3.1.3-6
@@ -548,7 +558,14 @@ impl Shard {
         self.return_to_groups(now, returned, sink);
     }
 
+    /// Replaces or removes the will; a will that the client may not leave changes nothing.
     pub(crate) fn on_update_will(&mut self, index: SessionIndex, will: Option<Box<Will>>) {
+        let Some(session) = self.sessions.get(index.0 as usize) else { return };
+        let (client, identity, mountpoint) = (&session.key, &session.identity, &session.mountpoint);
+        if will.as_ref().is_some_and(|will| !self.may_leave(client, identity, mountpoint, will)) {
+            self.counters.publishes_refused += 1;
+            return;
+        }
         let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
         if session.is_durable() {
             let will = will.clone();
