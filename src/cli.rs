@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config};
+use crate::registration::find_conflict;
 use crate::settings::Complaints;
 use crate::{Registration, memory_bound, serve};
 
@@ -93,8 +94,8 @@ struct DecodeArgs {
     /// Protocol, such as mqtt
     gateway: String,
     /// The bytes in hexadecimal, white space allowed, or `-` to read that from standard input
-    #[arg(value_name = "HEX|-")]
-    bytes: String,
+    #[arg(value_name = "HEX|-", required = true)]
+    bytes: Vec<String>,
     /// Version of the protocol (mqtt: 3.1, 3.1.1, 5); without it a CONNECT at the start tells it,
     /// and anything else is taken for the newest
     #[arg(long, value_name = "VERSION")]
@@ -111,6 +112,10 @@ pub fn run(gateways: &[Registration]) -> ExitCode {
             return if error.use_stderr() { Exit::Usage } else { Exit::Done }.into();
         }
     };
+    if let Some(conflict) = find_conflict(gateways) {
+        complain(&conflict);
+        return Exit::Failed.into();
+    }
     match cli.command.unwrap_or(Command::Serve(ServeArgs::default())) {
         Command::Serve(args) => serve_command(args, gateways),
         Command::Check(args) => {
@@ -195,7 +200,7 @@ fn decode_command(args: &DecodeArgs, gateways: &[Registration]) -> Exit {
         complain(&format!("no such version; there is: {}", decoder.versions.join(", ")));
         return Exit::Usage;
     }
-    let text = match read_hex(&args.bytes) {
+    let text = match read_hex(&args.bytes.join(" ")) {
         Ok(text) => text,
         Err(error) => return complain(&format!("standard input: {error}")),
     };

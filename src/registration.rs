@@ -34,6 +34,24 @@ pub trait GatewaySettings: Settings {
     fn connection_bytes(&self, limits: &ListenerLimits) -> u64;
 }
 
+/// Says which two gateways cannot be offered together, since they share a name or a number: their
+/// settings or sessions would be mixed up.
+pub(crate) fn find_conflict(gateways: &[Registration]) -> Option<String> {
+    let limits = ListenerLimits::default();
+    let id = |known: &Registration| (known.settings)().open(&limits).ok().map(|open| open.id());
+    for (index, one) in gateways.iter().enumerate() {
+        for other in gateways.iter().take(index) {
+            if one.name == other.name {
+                return Some(format!("two gateways have the name {}", one.name));
+            }
+            if id(one).is_some() && id(one) == id(other) {
+                return Some(format!("gateways {} and {} have the same id", other.name, one.name));
+            }
+        }
+    }
+    None
+}
+
 /// Shows frames of a protocol.
 #[derive(Clone, Copy, Debug)]
 pub struct Decoder {
@@ -50,4 +68,19 @@ pub struct DecodedFrames {
     pub frames: Vec<Json>,
     /// Why decoding ended before the end of the bytes.
     pub error: Option<Json>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gateways_share_neither_name_nor_number() {
+        let [mqtt] = crate::gateways() else { panic!("one gateway") };
+        assert_eq!(find_conflict(&[*mqtt]), None);
+        assert_eq!(find_conflict(&[*mqtt, *mqtt]).unwrap(), "two gateways have the name mqtt");
+        let renamed = Registration { name: "other", ..*mqtt };
+        let conflict = find_conflict(&[*mqtt, renamed]).unwrap();
+        assert_eq!(conflict, "gateways mqtt and other have the same id");
+    }
 }

@@ -23,7 +23,7 @@ pub(crate) fn serve(config: &Config) -> Exit {
     crate::logging::start(&config.node.log);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "manifold starts");
     raise_file_limit(config);
-    warn_of_forgetting(config);
+    warn_of_what_is_missing(config);
     match start(config) {
         Ok(running) => run(running, config),
         Err(error) => {
@@ -173,12 +173,16 @@ fn raise_file_limit(config: &Config) {
     }
 }
 
-fn warn_of_forgetting(config: &Config) {
+fn warn_of_what_is_missing(config: &Config) {
     match config.node.store.durability {
         Durability::Sync | Durability::Async => tracing::warn!(
             "this version keeps all state in memory: sessions and messages end with the process"
         ),
         Durability::Off => {}
+    }
+    for listener in config.listeners.iter().filter(|listener| !listener.allows_anonymous()) {
+        let listener = listener.table.name.as_str();
+        tracing::warn!(listener, "nobody is let in: this version has no authentication yet");
     }
 }
 

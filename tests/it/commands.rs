@@ -122,6 +122,7 @@ fn decode_shows_one_packet_on_each_line() {
     assert_eq!(output.status.code(), Some(0));
     let lines: Vec<_> = stdout(&output).lines().collect();
     assert_eq!(lines, [r#"{"packet":"PINGREQ"}"#, r#"{"packet":"PINGRESP"}"#]);
+    assert_eq!(manifold(&["decode", "mqtt", "c0", "00d0", "00"]).stdout, output.stdout);
 }
 
 #[test]
