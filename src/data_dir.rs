@@ -90,10 +90,8 @@ mod tests {
         dir.write_listeners(&[listener]).unwrap();
         let text = fs::read_to_string(folder.path().join(LISTENERS)).unwrap();
         let json: Json = serde_json::from_str(&text).unwrap();
-        assert_eq!(
-            json,
-            json!([{ "name": "a", "gateway": "mqtt", "transport": "tcp", "address": "127.0.0.1:40123" }])
-        );
+        let expected = json!({ "name": "a", "gateway": "mqtt", "transport": "tcp", "address": "127.0.0.1:40123" });
+        assert_eq!(json, json!([expected]));
         dir.remove_listeners();
         assert!(!folder.path().join(LISTENERS).exists());
     }

@@ -26,8 +26,8 @@ settings! {
         versions: Vec<Version> = vec![Version::V31, Version::V311, Version::V5];
         /// Highest QoS of messages in both directions.
         max_qos: u8 = 2, 0..=2;
-        /// QoS 1 and 2 messages that a client may have unanswered at once. A 5.0 client is told, and
-        /// disconnected when it sends more; any other client is not read meanwhile.
+        /// QoS 1 and 2 messages that a client may have unanswered at once. A 5.0 client is told,
+        /// and disconnected when it sends more; any other client is not read meanwhile.
         receive_maximum: u16 = 1024, 1..=65_535;
         /// Topic aliases that a client may set; 0 for none.
         max_topic_aliases_in: u16 = 32, 0..=65_535;
@@ -35,9 +35,11 @@ settings! {
         max_topic_alias_bytes: Size = Size::kib(256), 0..=4_294_967_295;
         /// Topic aliases that the server sets, if the client takes so many; 0 for none.
         max_topic_aliases_out: u16 = 32, 0..=65_535;
-        /// Longest keep alive that a 5.0 client gets; with a value here, none at all is not allowed.
+        /// Longest keep alive that a 5.0 client gets; with a value here, none at all is not
+        /// allowed.
         max_keep_alive: Never<Lapse> = Never(None), 1_000..=65_535_000;
-        /// Keep alive that every 5.0 client gets, whatever it wants; "never" leaves it to the client.
+        /// Keep alive that every 5.0 client gets, whatever it wants; "never" leaves it to the
+        /// client.
         server_keep_alive: Never<Lapse> = Never(None), 1_000..=65_535_000;
         /// Properties in one packet.
         max_properties: u32 = 128, 1..=4_294_967_295;

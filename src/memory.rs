@@ -46,8 +46,8 @@ const CACHED_TOPIC_BYTES: u64 = 1024;
 const RETAINED_INDEX_BYTES: u64 = 128;
 
 /// The most memory that a server with this configuration can need: for each listener its
-/// connections times what one of them holds, and for the node what waits, is retained, is remembered
-/// of sessions and topics, and what the shards read and write with.
+/// connections times what one of them holds, and for the node what waits, what is retained, what is
+/// remembered of sessions and topics, and what the shards read and write with.
 pub fn memory_bound(config: &Config) -> MemoryBound {
     let limits = &config.node.limits;
     let mut parts: Vec<_> =

@@ -9,7 +9,8 @@ settings! {
         /// Folder for what the server keeps: the store, `listeners.json` with the addresses in use,
         /// and a lock against a second server in the same folder. It is created if missing.
         data_dir: PathBuf = "manifold-data".into();
-        /// Threads that own links and sessions; 0 for as many as there are CPUs that the process may use.
+        /// Threads that own links and sessions; 0 for as many as there are CPUs that the process
+        /// may use.
         shards: u16 = 0, 0..=1024;
         /// How long the server waits at its end for its clients to take their last bytes.
         drain_timeout: Lapse = Lapse::seconds(10), 0..=3_600_000;
@@ -28,8 +29,8 @@ settings! {
 settings! {
     /// Sessions, queued and retained messages.
     pub struct Store {
-        /// What an acknowledgement promises. In this version all state is in memory and ends with the
-        /// process, whatever is written here; the server says so when it starts.
+        /// What an acknowledgement promises. In this version all state is in memory and ends with
+        /// the process, whatever is written here; the server says so when it starts.
         durability: Durability = Durability::Sync;
     }
     later ["path"]
@@ -50,8 +51,8 @@ choice! {
 settings! {
     /// What the server says about itself, on standard error.
     pub struct Log {
-        /// The least severe lines that are written. The environment variable `RUST_LOG` overrules it
-        /// and can choose by module, as in `warn,gateway_host=debug`.
+        /// The least severe lines that are written. The environment variable `RUST_LOG` overrules
+        /// it and can choose by module, as in `warn,gateway_host=debug`.
         level: Level = Level::Info;
         /// Form of the lines: with the time, or without for a collector that adds its own.
         format: Format = Format::Text;
@@ -96,8 +97,8 @@ settings! {
         max_queued_messages: u32 = 10_000, 0..=100_000_000;
         /// Bytes that wait in one session beside those in flight.
         max_queued_bytes: Size = Size::mib(16), 0..=1_099_511_627_776;
-        /// Bytes that wait in all sessions of the node. Above it, publishes that would have to wait are
-        /// refused with "Quota exceeded".
+        /// Bytes that wait in all sessions of the node. Above it, publishes that would have to
+        /// wait are refused with "Quota exceeded".
         max_queued_bytes_total: Size = Size::mib(512), 0..=1_099_511_627_776;
         /// What a full session queue drops.
         overflow: Overflow = Overflow::DropNewest;
@@ -119,11 +120,11 @@ settings! {
         max_retained_bytes: Size = Size::mib(512), 0..=1_099_511_627_776;
         /// Topics of the node whose receivers are remembered.
         max_route_cache_topics: u32 = 65_536, 0..=100_000_000;
-        /// Time after which a delivery that an MQTT 3.1.1 client has not acknowledged is repeated. MQTT 5
-        /// forbids repeating it while the client stays connected.
+        /// Time after which a delivery that an MQTT 3.1.1 client has not acknowledged is repeated.
+        /// MQTT 5 forbids repeating it while the client stays connected.
         retransmit_after: Never<Lapse> = Never(None), 1_000..=86_400_000;
-        /// Units of work that can be put off (expiries, retained messages, removed subscriptions) in one
-        /// turn of a shard.
+        /// Units of work that can be put off (expiries, retained messages, removed subscriptions)
+        /// in one turn of a shard.
         max_work_per_turn: u32 = 1_000, 1..=1_000_000;
         /// Output to clients.
         links: Links = Links::default();
@@ -147,9 +148,11 @@ settings! {
     pub struct Links {
         /// Bytes read from a connection at once; one such buffer for each shard.
         read_buffer: Size = Size::kib(64), 4_096..=16_777_216;
-        /// Bytes on the way to a client from which on it counts as slow: more for it waits in its session.
+        /// Bytes on the way to a client from which on it counts as slow: more for it waits in its
+        /// session.
         max_output: Size = Size::mib(1), 4_096..=1_073_741_824;
-        /// Bytes beyond `max_output`, of answers that cannot wait, before a slow client is disconnected.
+        /// Bytes beyond `max_output`, of answers that cannot wait, before a slow client is
+        /// disconnected.
         max_output_overrun: Size = Size::mib(4), 0..=1_073_741_824;
         /// Time after which a client is disconnected that takes no byte of what waits for it.
         stall_timeout: Lapse = Lapse::seconds(60), 1_000..=86_400_000;
@@ -159,9 +162,9 @@ settings! {
 settings! {
     /// Shared subscriptions.
     pub struct Shared {
-        /// How the member for a message is picked: at random, one after the other, the same until it
-        /// leaves, by a hash of the publisher's client id or of the topic, a member on the publisher's
-        /// shard first, or the member with the most room.
+        /// How the member for a message is picked: at random, one after the other, the same until
+        /// it leaves, by a hash of the publisher's client id or of the topic, a member on the
+        /// publisher's shard first, or the member with the most room.
         strategy: Strategy = Strategy::RoundRobin;
         /// Messages that one group holds while none of its members can take them.
         max_held_messages: u32 = 10_000, 0..=100_000_000;
@@ -202,11 +205,11 @@ settings! {
         transport: Transport = Transport::Tcp;
         /// Address and port; port 0 lets the system choose.
         bind: std::net::SocketAddr = std::net::SocketAddr::from(([127, 0, 0, 1], 1883));
-        /// Prefix of all topics of this listener's clients, which they do not see; `%c` stands for the
-        /// client id, `%u` for the user name.
+        /// Prefix of all topics of this listener's clients, which they do not see; `%c` stands for
+        /// the client id, `%u` for the user name.
         mountpoint: String = String::new();
-        /// Whether clients without credentials are let in. Unset it means yes on a loopback address; on
-        /// any other address it must be set.
+        /// Whether clients without credentials are let in. Unset it means yes on a loopback
+        /// address; on any other address it must be set.
         allow_anonymous: Unset<bool> = Unset(None);
         /// Connections at once; one more is closed at once.
         max_connections: u32 = 100_000, 1..=10_000_000;

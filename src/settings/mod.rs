@@ -163,7 +163,10 @@ macro_rules! settings {
     (
         $(#[doc = $about:literal])*
         $vis:vis struct $name:ident {
-            $($(#[doc = $doc:literal])* $key:ident: $type:ty = $default:expr $(, $min:literal..=$max:literal)?;)*
+            $(
+                $(#[doc = $doc:literal])*
+                $key:ident: $type:ty = $default:expr $(, $min:literal..=$max:literal)?;
+            )*
         }
         $(later [$($later:literal),* $(,)?])?
     ) => {
