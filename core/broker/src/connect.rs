@@ -12,7 +12,6 @@ use crate::routes::SessionIndex;
 use crate::session::Session;
 use crate::shard::{Shard, Sink};
 use crate::slots::Bound;
-use crate::timers::Alarm;
 use crate::work::Work;
 
 /// An enhanced authentication between two of its rounds.
@@ -360,13 +359,9 @@ impl Shard {
     }
 
     fn set_retransmit_alarm(&mut self, now: Timestamp, index: SessionIndex, habits: Habits) {
-        if !habits.may_retransmit || self.limits.retransmit_after_s == 0 {
-            return;
-        }
-        if let Some(session) = self.sessions.get(index.0 as usize) {
-            let at = now.plus_seconds(self.limits.retransmit_after_s);
-            self.timers.set(at, index, session.generation, Alarm::Retransmit);
-        }
+        let wanted = habits.may_retransmit && self.limits.retransmit_after_s > 0;
+        let at = wanted.then(|| now.plus_seconds(self.limits.retransmit_after_s));
+        self.set_alarm(index, at);
     }
 
     /// Tells the client of a session that its link has lost it.
@@ -495,9 +490,7 @@ impl Shard {
         }
         let Some(session) = self.sessions.get(index.0 as usize) else { return };
         let next = session.ends_at.into_iter().chain(session.will_at).min();
-        if let Some(at) = next {
-            self.timers.set(at, index, session.generation, Alarm::Offline);
-        }
+        self.set_alarm(index, next);
     }
 
     fn publish_will(&mut self, now: Timestamp, index: SessionIndex, sink: &mut dyn Sink) {
@@ -530,6 +523,7 @@ impl Shard {
         }
         session.ends_at = None;
         self.by_key.remove(&session.key);
+        self.set_alarm(index, None);
         self.publish_will(now, index, sink);
         let mut returned = Vec::new();
         let filters = self.with_session(now, sink, index, |session, cx| {

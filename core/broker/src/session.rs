@@ -31,6 +31,8 @@ pub(crate) struct Session {
     pub(crate) will: Option<Box<Will>>,
     /// When the will is due, while there is no link.
     pub(crate) will_at: Option<Timestamp>,
+    /// When it is looked at again.
+    pub(crate) alarm_at: Option<Timestamp>,
     /// By the filter as the client wrote it.
     pub(crate) subscriptions: HashMap<Box<str>, Subscribed, foldhash::fast::FixedState>,
     /// How many of these are shared.
@@ -113,6 +115,7 @@ impl Session {
             mountpoint: "".into(),
             will: None,
             will_at: None,
+            alarm_at: None,
             subscriptions: HashMap::default(),
             shared: 0,
             pulls: SmallVec::new(),

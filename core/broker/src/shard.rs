@@ -20,7 +20,7 @@ use crate::routes::{Routes, SessionIndex};
 use crate::session::Session;
 use crate::slots::{Bound, Slots};
 use crate::subscribe::Requests;
-use crate::timers::{Alarm, Timers};
+use crate::timers::Timers;
 use crate::work::Work;
 use crate::{Counters, HashKey, Mail};
 
@@ -280,9 +280,9 @@ impl Shard {
     pub fn tick(&mut self, now: Timestamp, sink: &mut dyn Sink) {
         let mut budget = self.limits.work_per_turn_max.max(1);
         while budget > 0 {
-            let Some((index, generation, alarm)) = self.timers.pop_due(now) else { break };
+            let Some(index) = self.pop_alarm(now) else { break };
             budget -= 1;
-            self.on_alarm(now, index, generation, alarm, sink);
+            self.on_alarm(now, index, sink);
         }
         self.do_work(now, budget, sink);
         self.expire_retained(now, budget);
@@ -433,30 +433,16 @@ impl Shard {
         }
     }
 
-    fn on_alarm(
-        &mut self,
-        now: Timestamp,
-        index: SessionIndex,
-        generation: u32,
-        alarm: Alarm,
-        sink: &mut dyn Sink,
-    ) {
-        let alive = self.sessions.get(index.0 as usize).is_some_and(|s| s.generation == generation);
-        if !alive {
-            return;
+    /// With a link a delivery may have to be repeated, without one the will or the end may be due.
+    fn on_alarm(&mut self, now: Timestamp, index: SessionIndex, sink: &mut dyn Sink) {
+        if self.sessions.get(index.0 as usize).is_some_and(|session| session.slot.is_none()) {
+            return self.on_offline_alarm(now, index, sink);
         }
-        match alarm {
-            Alarm::Offline => self.on_offline_alarm(now, index, sink),
-            Alarm::Retransmit => {
-                let again = self.with_session(now, sink, index, |session, cx| {
-                    let (to, outgoing) = session.sending();
-                    outgoing.retransmit(cx, to)
-                });
-                if let Some(at) = again.flatten() {
-                    self.timers.set(at, index, generation, alarm);
-                }
-            }
-        }
+        let again = self.with_session(now, sink, index, |session, cx| {
+            let (to, outgoing) = session.sending();
+            outgoing.retransmit(cx, to)
+        });
+        self.set_alarm(index, again.flatten());
     }
 
     fn on_release(

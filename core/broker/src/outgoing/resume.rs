@@ -119,6 +119,9 @@ impl Outgoing {
             return None;
         }
         let after = u64::from(cx.limits.retransmit_after_s) * 1000;
+        if !self.open {
+            return Some(cx.now.plus_millis(after));
+        }
         for entry in &mut self.inflight {
             if entry.sent_at.plus_millis(after) > cx.now {
                 continue;
