@@ -394,7 +394,10 @@ impl Outgoing {
             || self.queued_bytes + size > cx.limits.queued_bytes_max
         {
             cx.counters.dropped_queue_full += 1;
-            let droppable = cx.limits.overflow == Overflow::DropOldest && !self.queue.is_empty();
+            // What does not fit into an empty queue is no reason to empty this one.
+            let droppable = cx.limits.overflow == Overflow::DropOldest
+                && size <= cx.limits.queued_bytes_max
+                && !self.queue.is_empty();
             if !droppable {
                 return Offered::Dropped;
             }

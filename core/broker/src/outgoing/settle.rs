@@ -107,14 +107,17 @@ impl Outgoing {
                 self.queued_bytes += size;
                 cx.counters.queued_messages += 1;
                 cx.counters.queued_bytes += size as u64;
-                self.queue.push_front(Queued {
+                let queued = Queued {
                     sequence: entry.sequence,
                     message,
                     group,
                     identifiers: entry.identifiers,
                     qos: entry.qos,
                     retain: entry.retain,
-                });
+                };
+                // Behind older ones that were given back before it.
+                let newer = self.queue.iter().position(|other| other.sequence > queued.sequence);
+                self.queue.insert(newer.unwrap_or(self.queue.len()), queued);
             }
             (_, None) => cx.counters.dropped_discarded += 1,
         }
