@@ -223,19 +223,34 @@ fn a_place_is_free_after_pubcomp_or_a_pubrec_that_refuses() {
     let mut peer =
         Peer::connected_to(Version::V5, |c| c.receive_maximum = 1, &connect(Version::V5));
     for round in 0..3 {
-        let effects = peer.send(&Packet::Publish(publish(QoS::ExactlyOnce, 1)));
+        let effects = peer.send(&Packet::Publish(publish(QoS::ExactlyOnce, round + 1)));
         let ticket = effects.publish().0;
         if round == 1 {
             peer.event(published(ticket, Reason::QUOTA_EXCEEDED));
             continue;
         }
         peer.event(published(ticket, Reason::SUCCESS));
-        let effects = peer.send_hex("62 02 00 01");
+        let effects = peer.send_bytes(&[0x62, 2, 0, round as u8 + 1]);
         let (ticket, id) = effects.release();
-        assert_eq!(id, 1);
+        assert_eq!(id, round + 1);
         let event = core_model::Event::Released { ticket, reason: Reason::SUCCESS };
         assert!(matches!(peer.event(event).packet(), Packet::Pubcomp(_)));
     }
+}
+
+//= mqtt5:GW-MQTT-06
+#[test]
+fn a_place_is_free_after_a_refusal_of_the_gateway() {
+    let mut peer =
+        Peer::connected_to(Version::V5, |c| c.receive_maximum = 1, &connect(Version::V5));
+    for id in 1..5 {
+        for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            let refused = Publish { topic: "$SYS/x", ..publish(qos, id) };
+            let effects = peer.send(&Packet::Publish(refused));
+            assert!(matches!(effects.packet(), Packet::Puback(_) | Packet::Pubrec(_)));
+        }
+    }
+    peer.send(&Packet::Publish(publish(QoS::AtLeastOnce, 9))).publish();
 }
 
 //= mqtt5:GW-MQTT-11
@@ -291,6 +306,23 @@ fn before_5_0_a_client_that_is_not_answered_is_not_read() {
     assert!(!peer.link.is_ready());
     peer.event(published(ticket.unwrap(), Reason::SUCCESS));
     assert!(peer.link.is_ready());
+}
+
+#[test]
+fn a_client_whose_releases_are_not_answered_is_not_read() {
+    for version in Version::ALL {
+        let mut peer = Peer::connected_to(version, |c| c.receive_maximum = 1, &connect(version));
+        for round in 0..2 {
+            let mut tickets = Vec::new();
+            while peer.link.is_ready() {
+                tickets.push(peer.send_hex("62 02 00 01").release().0);
+            }
+            assert_eq!(tickets.len(), if round == 0 { 65 } else { 1 });
+            let ticket = tickets[0];
+            peer.event(core_model::Event::Released { ticket, reason: Reason::SUCCESS });
+            assert!(peer.link.is_ready());
+        }
+    }
 }
 
 //= mqtt5:GW-MQTT-07
