@@ -24,6 +24,7 @@ mod ring;
 mod shard_loop;
 mod shared;
 mod sys;
+mod table;
 mod timers;
 mod unread;
 mod writing;

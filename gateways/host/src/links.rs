@@ -5,12 +5,12 @@ use std::task::Waker;
 
 use core_broker::Sink;
 use core_model::{Event, LinkId, Operation, Reason, ShardId, SlotId, Timestamp};
-use slab::Slab;
 
 use crate::acceptor::Permit;
 use crate::events::HostEvent;
 use crate::pool::Pool;
 use crate::reactor::{ReadyList, Socket, Token};
+use crate::table::Table;
 use crate::timers::Timers;
 use crate::unread::Unread;
 use crate::{Close, Context, HostCounters, HostLimits, Link, Operations, Output, Progress};
@@ -110,7 +110,7 @@ pub(crate) struct Links {
     pub(crate) unflushed: usize,
     shard: ShardId,
     ready: Arc<ReadyList>,
-    pub(crate) table: Slab<OpenLink>,
+    pub(crate) table: Table<OpenLink>,
     next_generation: u32,
     operations: Operations<'static>,
 }
@@ -135,7 +135,7 @@ impl Links {
             unflushed: 0,
             shard,
             ready,
-            table: Slab::new(),
+            table: Table::new(),
             next_generation: 0,
             operations: Operations::new(),
         }
@@ -148,30 +148,26 @@ impl Links {
 
     /// The places of all links.
     pub(crate) fn indices(&self) -> Vec<u32> {
-        self.table.iter().map(|(index, _)| index as u32).collect()
+        self.table.indices().collect()
     }
 
     /// The link at a place.
     #[inline]
     pub(crate) fn at(&mut self, index: u32) -> Option<&mut OpenLink> {
-        self.table.get_mut(index as usize)
+        self.table.at_mut(index)
     }
 
     /// Gives a link its place, and looks for input at the next opportunity.
     pub(crate) fn insert(&mut self, socket: Socket, loose: LooseLink) -> LinkId {
-        let entry = self.table.vacant_entry();
-        // 2^32 descriptors are beyond what a system can have.
-        let index = entry.key() as u32;
-        let id = LinkId { index, generation: self.next_generation };
-        self.next_generation = self.next_generation.wrapping_add(1);
-        entry.insert(OpenLink {
-            id,
+        let generation = self.next_generation;
+        self.next_generation = generation.wrapping_add(1);
+        let ready = &self.ready;
+        let index = self.table.insert(|index| OpenLink {
+            id: LinkId { index, generation },
             socket,
-            waker: self.ready.waker(Token::Link(index)),
+            waker: ready.waker(Token::Link(index)),
             phase: Phase::Open(loose.machine),
             output: loose.output,
-            // What it brings along is to be decoded even if nothing more comes.
-            waiting: true,
             unread: loose.unread,
             permit: loose.permit,
             blocked: false,
@@ -179,18 +175,20 @@ impl Links {
             output_bytes_max: None,
             touched: false,
             queued: false,
+            // What it brings along is to be decoded even if nothing more comes.
+            waiting: true,
             may_move: loose.may_move,
             connected: false,
         });
         self.counters.links = self.table.len() as u64;
         self.touch(index);
         self.queue_read(index);
-        id
+        LinkId { index, generation }
     }
 
     /// Takes a link out of the table.
     pub(crate) fn remove(&mut self, index: u32) -> Option<OpenLink> {
-        let mut link = self.table.try_remove(index as usize)?;
+        let mut link = self.table.remove(index)?;
         self.timers.disarm(index);
         self.counters.links = self.table.len() as u64;
         let left = link.output.len();
@@ -201,7 +199,7 @@ impl Links {
     /// Has the end of the turn look at a link.
     #[inline]
     pub(crate) fn touch(&mut self, index: u32) {
-        if let Some(link) = self.table.get_mut(index as usize)
+        if let Some(link) = self.table.at_mut(index)
             && !link.touched
         {
             link.touched = true;
@@ -211,7 +209,7 @@ impl Links {
 
     /// The end of the turn has looked at a link.
     pub(crate) fn finished(&mut self, index: u32) {
-        if let Some(link) = self.table.get_mut(index as usize) {
+        if let Some(link) = self.table.at_mut(index) {
             link.touched = false;
         }
     }
@@ -219,7 +217,7 @@ impl Links {
     /// Has a link read at the next opportunity.
     #[inline]
     pub(crate) fn queue_read(&mut self, index: u32) {
-        if let Some(link) = self.table.get_mut(index as usize)
+        if let Some(link) = self.table.at_mut(index)
             && !link.queued
         {
             link.queued = true;
@@ -229,14 +227,14 @@ impl Links {
 
     /// A link is about to be read.
     pub(crate) fn dequeue_read(&mut self, index: u32) -> Option<&mut OpenLink> {
-        let link = self.table.get_mut(index as usize)?;
+        let link = self.table.at_mut(index)?;
         link.queued = false;
         Some(link)
     }
 
     /// A link's socket can be read or written.
     pub(crate) fn wake(&mut self, index: u32) {
-        let Some(link) = self.table.get_mut(index as usize) else { return };
+        let Some(link) = self.table.at_mut(index) else { return };
         if std::mem::take(&mut link.blocked) {
             self.touch(index);
         }
@@ -251,7 +249,7 @@ impl Links {
         input: &'a [u8],
         operations: &mut Operations<'a>,
     ) -> Option<(Progress, Option<Close>)> {
-        let link = self.table.get_mut(index as usize)?;
+        let link = self.table.at_mut(index)?;
         let Phase::Open(machine) = &mut link.phase else { return None };
         let before = link.output.len();
         if before == 0 {
@@ -270,7 +268,7 @@ impl Links {
         index: u32,
         act: impl FnOnce(&mut dyn Link, &mut Context<'static, '_>),
     ) {
-        let Some(link) = self.table.get_mut(index as usize) else { return };
+        let Some(link) = self.table.at_mut(index) else { return };
         let Phase::Open(machine) = &mut link.phase else { return };
         let before = link.output.len();
         if before == 0 {
@@ -301,7 +299,7 @@ impl Links {
 
     /// Ends a link as its machine, or the host, wants it.
     pub(crate) fn close(&mut self, index: u32, close: Close) {
-        let Some(link) = self.table.get_mut(index as usize) else { return };
+        let Some(link) = self.table.at_mut(index) else { return };
         match close {
             Close::Now(reason) => self.end(index, reason, Phase::Gone),
             Close::Flush(reason) => {
@@ -322,7 +320,7 @@ impl Links {
     }
 
     fn end(&mut self, index: u32, reason: Reason, next: Phase) {
-        let Some(link) = self.table.get_mut(index as usize) else { return };
+        let Some(link) = self.table.at_mut(index) else { return };
         if !matches!(link.phase, Phase::Open(_)) {
             return;
         }
@@ -361,7 +359,7 @@ impl Sink for Links {
     fn event(&mut self, slot: SlotId, event: Event<'_>) {
         debug_assert_eq!(slot.shard, self.shard);
         let index = slot.link.index;
-        if self.table.get(index as usize).is_some_and(|link| link.id == slot.link) {
+        if self.table.at(index).is_some_and(|link| link.id == slot.link) {
             self.call(index, |machine, context| machine.on_event(slot.number, event, context));
         }
     }

@@ -1,4 +1,4 @@
-use core_model::{Operation, Reason, ShardId};
+use core_model::{LinkId, Operation, Reason, ShardId};
 
 use crate::events::HostEvent;
 use crate::links::{LooseLink, MovedLink, Phase};
@@ -211,11 +211,39 @@ impl ShardLoop {
         close: Option<Close>,
     ) -> Option<(ShardId, Vec<(u32, Operation<'static>)>)> {
         let id = self.links.at(index)?.id;
+        if operations.iter().any(|(_, operation)| matches!(operation, Operation::Connect(_))) {
+            return self.apply_connect(id, operations, close);
+        }
+        // The common case, with one copy of a large value less.
+        if operations.len() == 1
+            && let Some((number, operation)) = operations.pop()
+        {
+            let slot = self.links.slot(id, number);
+            self.shard.apply(self.links.now, slot, operation, &mut self.links);
+            self.apply_pending();
+            return None;
+        }
+        for (number, operation) in operations.drain(..) {
+            let slot = self.links.slot(id, number);
+            self.shard.apply(self.links.now, slot, operation, &mut self.links);
+            self.apply_pending();
+        }
+        None
+    }
+
+    /// The same for operations with a connect among them.
+    #[cold]
+    fn apply_connect<'a>(
+        &mut self,
+        id: LinkId,
+        operations: &mut Operations<'a>,
+        close: Option<Close>,
+    ) -> Option<(ShardId, Vec<(u32, Operation<'static>)>)> {
         let mut rest = operations.drain(..);
         while let Some((number, operation)) = rest.next() {
             if let Operation::Connect(connect) = &operation {
                 let home = connect.key().map(|key| self.shard.home_of(&key));
-                let link = self.links.at(index)?;
+                let link = self.links.at(id.index)?;
                 if let Some(to) = home.filter(|to| *to != self.id)
                     && link.may_move
                     && number == 0
@@ -228,12 +256,8 @@ impl ShardLoop {
                 link.may_move = false;
                 link.connected = true;
             }
-            self.shard.apply(
-                self.links.now,
-                self.links.slot(id, number),
-                operation,
-                &mut self.links,
-            );
+            let slot = self.links.slot(id, number);
+            self.shard.apply(self.links.now, slot, operation, &mut self.links);
             self.apply_pending();
         }
         None

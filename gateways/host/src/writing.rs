@@ -36,7 +36,7 @@ impl Links {
 
     /// Writes what waits until the socket takes no more.
     fn write(&mut self, index: u32) {
-        let Some(link) = self.table.get_mut(index as usize) else { return };
+        let Some(link) = self.table.at_mut(index) else { return };
         if link.output.is_empty() {
             // An event that made no output must not leave a lent buffer behind.
             reclaim(&mut link.output, 0, &mut self.pool);

@@ -1,4 +1,5 @@
 //! The shard loop over real sockets, with a toy protocol.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
 
 mod closing;
 mod descriptors;
