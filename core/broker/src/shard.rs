@@ -220,7 +220,7 @@ impl Shard {
             Operation::Disconnect(disconnect) => {
                 self.on_disconnect(now, index, slot, disconnect, sink);
             }
-            Operation::Read(read) => self.on_read(now, slot, *read, sink),
+            Operation::Read(read) => self.on_read(now, index, slot, *read, sink),
             Operation::UpdateWill(will) => self.on_update_will(index, will),
             Operation::Authenticate { method, data } => {
                 self.on_reauthenticate(now, index, slot, &method, &data, sink);

@@ -38,6 +38,7 @@ struct PendingSubscribe {
 
 struct PendingRead {
     caller: Caller,
+    topic_skip: u16,
     waits: u16,
     limit: usize,
     more: bool,
@@ -338,6 +339,8 @@ impl Shard {
         for filter in removed.iter().filter(|filter| filter.share_name().is_none()) {
             self.cancel_pull(index, filter.topic_filter());
         }
+        //= mqtt5:3.10.4-3
+        //= mqtt311:3.10.4-3
         self.remove_filters(now, index, &mut removed, usize::MAX, sink);
         let ticket = unsubscribe.ticket;
         let (_, mut cx) = self.split(now, sink);
@@ -406,29 +409,39 @@ impl Shard {
         }
     }
 
-    /// A gateway reads retained messages.
+    /// A gateway reads retained messages for a client, which finds those that it may subscribe to.
     pub(crate) fn on_read(
         &mut self,
         now: Timestamp,
+        index: SessionIndex,
         slot: SlotId,
         read: Read,
         sink: &mut dyn Sink,
     ) {
-        let limit = read.limit.max(1) as usize;
-        let filter = read.filter.topic_filter();
+        let Some(session) = self.sessions.get(index.0 as usize) else { return };
+        let filter = read.filter.mounted(&session.mountpoint);
+        let filter = filter.topic_filter();
+        let allowed = self.plugins.authorizer.as_ref().is_none_or(|authorizer| {
+            let action = Action::Subscribe { qos: QoS::AtMostOnce };
+            authorizer.authorize(&session.key, &session.identity, action, filter)
+        });
+        let mut pending = PendingRead {
+            caller: Caller { slot, ticket: read.ticket },
+            topic_skip: session.mountpoint.len() as u16,
+            waits: 0,
+            limit: read.limit.max(1) as usize,
+            more: false,
+            messages: Vec::new(),
+        };
         let request = self.requests.number();
-        let (messages, more) = self.read_local(now, filter, read.cursor.as_deref(), limit);
-        let waits = self.shards - 1;
-        self.requests.reads.insert(
-            request,
-            PendingRead {
-                caller: Caller { slot, ticket: read.ticket },
-                waits,
-                limit,
-                more,
-                messages,
-            },
-        );
+        if !allowed {
+            self.requests.reads.insert(request, pending);
+            return self.finish_read(now, request, sink);
+        }
+        (pending.messages, pending.more) =
+            self.read_local(now, filter, read.cursor.as_deref(), pending.limit);
+        pending.waits = self.shards - 1;
+        self.requests.reads.insert(request, pending);
         self.out.broadcast(|| Letter::Read {
             request,
             filter: filter.into(),
@@ -494,6 +507,7 @@ impl Shard {
         let (_, mut cx) = self.split(now, sink);
         let retained = Retained {
             ticket: pending.caller.ticket,
+            topic_skip: pending.topic_skip,
             cursor: if more { last } else { None },
             messages: pending.messages,
         };

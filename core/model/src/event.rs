@@ -94,9 +94,11 @@ pub struct Connected {
 pub struct Retained {
     /// The operation's ticket.
     pub ticket: Ticket,
+    /// Bytes of each topic that belong to the client's mountpoint and are not shown to it.
+    pub topic_skip: u16,
     /// The messages in the order of their topics.
     pub messages: Vec<Arc<StoredMessage>>,
-    /// Where to continue; `None` at the end.
+    /// Where to continue, to be handed back as it is; `None` at the end.
     pub cursor: Option<Box<str>>,
 }
 

@@ -192,7 +192,7 @@ pub struct Read {
     pub filter: Filter,
     /// At most so many.
     pub limit: u32,
-    /// Continue behind this topic.
+    /// The cursor of the page before.
     pub cursor: Option<Box<str>>,
 }
 
