@@ -74,8 +74,8 @@ struct Place {
 }
 
 impl OutgoingAliases {
-    /// Aliases for a client that takes those up to `max`, as far as `config` allows; `None` if there
-    /// are to be none.
+    /// Aliases for a client that takes those up to `max`, as far as `config` allows; `None` if
+    /// there are to be none.
     pub(crate) fn allowed(max: u16, config: &MqttConfig) -> Option<Self> {
         let of_bytes = config.topic_alias_bytes_max as usize / ALIASED_TOPIC_BYTES_MAX;
         let of_bytes = u16::try_from(of_bytes).unwrap_or(u16::MAX);

@@ -48,8 +48,8 @@ pub struct MqttConfig {
     /// Longest keep alive in seconds that a 5.0 client gets (1 to 65 535); 0 for any, and for none
     /// at all where the client wants none.
     pub keep_alive_max_s: u16,
-    /// Keep alive in seconds that every 5.0 client gets, whatever it wants (1 to 65 535); 0 to leave
-    /// it to the client.
+    /// Keep alive in seconds that every 5.0 client gets, whatever it wants (1 to 65 535); 0 to
+    /// leave it to the client.
     pub server_keep_alive_s: u16,
     /// What 5.0 clients that ask for Response Information get, with `%c` replaced by the client
     /// identifier; empty for nothing.
