@@ -444,6 +444,9 @@ impl Shard {
         if cause == DisconnectCause::Farewell {
             session.will = None;
         }
+        //= mqtt5:4.1.0-1
+        //= mqtt311:4.1.0-1
+        //= mqtt311:4.1.0-2
         session.ends_at = session.expiry.deadline(now);
         //= mqtt5:3.1.2-8
         session.will_at = session.will.as_ref().map(|will| now.plus_seconds(will.delay_s));
@@ -516,6 +519,7 @@ impl Shard {
 
     /// The session is over: its will if it has one, then all that belongs to it, the many
     /// subscriptions of a large one in portions.
+    //= mqtt311:3.1.2-7 retained messages are not the session's
     pub(crate) fn end_session(&mut self, now: Timestamp, index: SessionIndex, sink: &mut dyn Sink) {
         let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
         if session.is_durable() {

@@ -56,6 +56,8 @@ pub(crate) enum Letter {
     /// The interest is installed. `writes`: how many retained messages the sending shard had sent
     /// to each shard by then.
     Interested { request: u32, writes: Box<[u64]> },
+    /// After a restart: all interest that the sending shard's sessions had is announced.
+    Restored,
     /// A filter's interest got or lost durable subscribers.
     InterestChanged { filter: Box<str>, durable: bool },
     /// The sending shard wants these filters no more.

@@ -217,6 +217,8 @@ impl Shard {
         ack: Option<AckRef>,
         sink: &mut dyn Sink,
     ) -> Dispatched {
+        //= mqtt5:3.3.2-3
+        //= mqtt311:3.3.2-3
         let route = self.routes.route(message.topic);
         let mut arriving = Arriving::new(message, None);
         let mut dispatched = Dispatched::default();
@@ -233,6 +235,7 @@ impl Shard {
         }
         //= mqtt5:3.3.1-8
         //= mqtt311:3.3.1-12
+        //= mqtt311:3.3.1-7
         if message.retain {
             self.dispatch_retained(now, &mut arriving, ack, &mut dispatched);
         }

@@ -12,7 +12,8 @@ type ByOrigin = HashMap<OriginId, SessionIndex, foldhash::fast::FixedState>;
 impl Shard {
     /// Takes up what the store kept when the process ended. To be called once, before anything
     /// else, on all shards of the node; the interest that they announce to each other goes out by
-    /// mail. Links that were open count as closed now.
+    /// mail, and no link is to be served before it has arrived ([`Self::is_restored`]). Links that
+    /// were open count as closed now.
     pub fn restore(&mut self, now: Timestamp, sink: &mut dyn Sink) {
         let mut sessions = ByOrigin::default();
         for mutation in self.journal.load() {
@@ -21,6 +22,38 @@ impl Shard {
         let places: Vec<usize> = self.sessions.iter().map(|(place, _)| place).collect();
         for place in places {
             self.settle_restored(now, SessionIndex(place as u32), sink);
+        }
+        self.restoring = self.shards - 1;
+        self.out.broadcast(|| Letter::Restored);
+        self.end_restore();
+    }
+
+    /// Whether the other shards' interest has arrived, after a [`Self::restore`].
+    #[must_use]
+    pub fn is_restored(&self) -> bool {
+        self.restoring == 0
+    }
+
+    /// Another shard has announced all of its interest.
+    pub(crate) fn on_restored(&mut self) {
+        self.restoring = self.restoring.saturating_sub(1);
+        self.end_restore();
+    }
+
+    /// When everybody's interest is known, wills can be published and sessions end: before, a will
+    /// would miss the subscribers of other shards.
+    fn end_restore(&mut self) {
+        if self.restoring > 0 {
+            return;
+        }
+        let offline = self.sessions.iter().filter(|(_, session)| session.slot.is_none());
+        let alarms: Vec<_> = offline
+            .map(|(_, session)| {
+                (session.index, session.ends_at.into_iter().chain(session.will_at).min())
+            })
+            .collect();
+        for (index, at) in alarms {
+            self.set_alarm(index, at);
         }
     }
 
@@ -94,7 +127,6 @@ impl Shard {
                 filters: vec![(filter.into(), change.after == Interest::Durable)],
             });
         }
-        self.on_offline_alarm(now, index, sink);
     }
 }
 

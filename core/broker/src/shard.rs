@@ -59,6 +59,8 @@ pub struct Shard {
     pub(crate) sessions: Slab<Session>,
     pub(crate) by_key: HashMap<ClientKey, SessionIndex, foldhash::fast::RandomState>,
     pub(crate) next_generation: u32,
+    /// Shards whose interest is still to come after a restart.
+    pub(crate) restoring: u16,
     pub(crate) slots: Slots,
     pub(crate) authenticating: HashMap<SlotId, PendingAuthentication, foldhash::fast::FixedState>,
     pub(crate) routes: Routes,
@@ -88,6 +90,7 @@ impl Shard {
             sessions: Slab::new(),
             by_key: HashMap::default(),
             next_generation: 1,
+            restoring: 0,
             slots: Slots::new(id),
             authenticating: HashMap::default(),
             routes: Routes::new(limits.route_cache_topics_max, seed),
@@ -245,6 +248,7 @@ impl Shard {
             }
             Letter::Publish { message, ack } => self.on_publish_mail(now, message, ack, sink),
             Letter::Taken { ack, reason } => self.on_taken(now, ack, reason, sink),
+            Letter::Restored => self.on_restored(),
             Letter::Interest { request, filters } => self.on_interest(from, request, &filters),
             Letter::Interested { request, writes } => {
                 self.on_interested(now, from, request, writes, sink);

@@ -418,6 +418,11 @@ impl Outgoing {
         self.queued_qos0 += u32::from(terms.qos == QoS::AtMostOnce);
         cx.counters.queued_messages += 1;
         cx.counters.queued_bytes += size as u64;
+        //= mqtt311:3.1.2-5
+        //= mqtt5:4.6.0-5
+        //= mqtt5:4.6.0-6
+        //= mqtt311:4.6.0-5
+        //= mqtt311:4.6.0-6
         self.queue.push_back(Queued {
             sequence,
             message,
@@ -447,6 +452,7 @@ impl Outgoing {
         }
         while self.open && self.resends == 0 {
             let Some(next) = self.queue.front() else { return };
+            //= mqtt5:4.3.3-7 only what waits expires; what was sent once goes on
             if next.message.view().is_expired(cx.now) {
                 //= mqtt5:3.3.2-5
                 cx.counters.dropped_expired += 1;

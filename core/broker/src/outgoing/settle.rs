@@ -22,6 +22,9 @@ impl Outgoing {
             Outcome::Received if qos == QoS::ExactlyOnce => self.receive(cx, to, index, handle),
             Outcome::Received => {}
             Outcome::Accepted => {
+                //= mqtt5:4.3.2-3
+                //= mqtt5:4.3.3-5
+                //= mqtt311:4.3.2-1
                 let done = qos == QoS::AtLeastOnce || state == State::Released;
                 if done {
                     self.finish(cx, to, index);
@@ -40,6 +43,7 @@ impl Outgoing {
     fn receive(&mut self, cx: &mut Cx<'_>, to: Receiver, index: usize, handle: u16) {
         let Some(entry) = self.inflight.get_mut(index) else { return };
         match entry.state {
+            //= mqtt5:4.3.3-3
             State::Sent if to.durable => {
                 entry.state = State::AwaitRelease;
                 cx.journal.push(Mutation::Received { session: to.origin, handle });

@@ -326,6 +326,7 @@ impl Grant {
         let mut grant = Grant::default();
         for option in options {
             //= mqtt5:3.3.4-2
+            //= mqtt311:3.3.5-1
             grant.qos = grant.qos.max(option.qos);
             grant.retain_as_published |= option.retain_as_published;
             //= mqtt5:3.3.4-3
