@@ -1,0 +1,137 @@
+use std::collections::BTreeMap;
+
+use core_model::{Filter, QoS, SlotId};
+
+use super::{Checker, Class, Faults, Promises, class_of};
+use crate::ledger::{Ledger, MessageFacts, Window};
+use crate::trace::{Arrival, Entry, Ev, Step};
+
+/// Each message goes to one member of a shared subscription: never to nobody while the group lives,
+/// to a second one only when the first has died, and with QoS 2 once begun to no other.
+pub struct Groups {
+    promises: Promises,
+    /// Deliveries begun, by group and message.
+    given: BTreeMap<(u32, u64), Vec<Given>>,
+    accepted: BTreeMap<(u32, u64), usize>,
+}
+
+struct Given {
+    life: usize,
+    qos: QoS,
+    fresh: usize,
+}
+
+impl Groups {
+    /// A checker for a run that promises this.
+    #[must_use]
+    pub fn new(promises: Promises) -> Self {
+        Groups { promises, given: BTreeMap::new(), accepted: BTreeMap::new() }
+    }
+
+    fn on_arrival(&mut self, ledger: &Ledger, slot: SlotId, a: &Arrival, faults: &mut Faults) {
+        let Class::Group(group) = class_of(a) else { return };
+        let Some(life) = ledger.life(slot) else { return };
+        let Some(message) = ledger.messages.get(&a.number) else { return };
+        let times = message.applications.len().max(1);
+        let given = self.given.entry((group, a.number)).or_default();
+        match given.iter_mut().find(|given| given.life == life && given.qos == a.qos) {
+            Some(known) => known.fresh += usize::from(!a.dup),
+            None => given.push(Given { life, qos: a.qos, fresh: usize::from(!a.dup) }),
+        }
+        let exact = message.draft.qos == QoS::ExactlyOnce;
+        let begun = given.iter().filter(|given| given.qos == QoS::ExactlyOnce).count();
+        if exact && begun > 1 {
+            faults.add(format!("group {group}: two members got the QoS 2 message {a:?}"));
+        }
+        // A member that may be over has given back what it had.
+        let may_give_back = |given: &Given| {
+            let life = &ledger.lives[given.life];
+            life.may_end.is_some() || life.over.is_some() || life.may_requeue
+        };
+        let firm: usize = given
+            .iter()
+            .filter(|given| !may_give_back(given))
+            .map(|given| given.fresh.min(times).max(1))
+            .sum();
+        if firm > times {
+            faults.add(format!("group {group}: {firm} living members got {a:?}"));
+        }
+    }
+
+    fn check_given(
+        &self,
+        ledger: &Ledger,
+        filter: &Filter,
+        identifier: u32,
+        message: &MessageFacts,
+        window: Window,
+        faults: &mut Faults,
+    ) {
+        let of_group = |s: &&crate::ledger::SubscriptionFacts| s.options.filter == *filter;
+        // A QoS 0 delivery may get lost with its link.
+        let reliable = ledger
+            .subscriptions
+            .iter()
+            .filter(of_group)
+            .all(|s| s.options.qos > QoS::AtMostOnce && !ledger.lives[s.life].may_requeue);
+        let lives = ledger.subscriptions.iter().enumerate().any(|(place, s)| {
+            s.options.filter == *filter
+                && ledger.is_present(s.life)
+                && ledger.holds(place, false, window.first, Step::MAX).is_some()
+        });
+        if !lives || !reliable {
+            return;
+        }
+        let key = (identifier, message.draft.number);
+        let given = self.given.get(&key).map_or(0, Vec::len);
+        let begun = self
+            .given
+            .get(&key)
+            .is_some_and(|given| given.iter().any(|given| given.qos == QoS::ExactlyOnce));
+        let accepted = self.accepted.get(&key).copied().unwrap_or(0);
+        if given == 0 || (accepted == 0 && !begun) {
+            faults.add(format!("{filter:?} lost {:?}: {given} members got it", message.draft));
+        }
+    }
+}
+
+impl Checker for Groups {
+    fn see(&mut self, ledger: &Ledger, _step: Step, entry: &Entry, faults: &mut Faults) {
+        match entry {
+            Entry::Emitted { slot, event: Ev::Deliver(arrival) } => {
+                self.on_arrival(ledger, *slot, arrival, faults);
+            }
+            Entry::Accepted { arrival, .. } => {
+                if let Class::Group(group) = class_of(arrival) {
+                    *self.accepted.entry((group, arrival.number)).or_default() += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, ledger: &Ledger, faults: &mut Faults) {
+        if !self.promises.lossless {
+            return;
+        }
+        let mut groups: Vec<(&Filter, u32)> = ledger
+            .subscriptions
+            .iter()
+            .filter(|s| s.options.filter.share_name().is_some())
+            .map(|s| (&s.options.filter, s.identifier))
+            .collect();
+        groups.sort_unstable_by_key(|(_, identifier)| *identifier);
+        groups.dedup();
+        for message in ledger.messages.values() {
+            let Some(window) = ledger.window(message) else { continue };
+            if message.draft.qos == QoS::AtMostOnce {
+                continue;
+            }
+            for (filter, identifier) in &groups {
+                if filter.matches(&message.draft.topic) {
+                    self.check_given(ledger, filter, *identifier, message, window, faults);
+                }
+            }
+        }
+    }
+}

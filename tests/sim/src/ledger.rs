@@ -1,0 +1,547 @@
+//! What every checker has to know: who was connected when, what was subscribed, what was published.
+//! It is drawn from the trace alone, and says for sure only what no schedule can change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use core_model::{
+    DisconnectCause, Expiry, QoS, Reason, RetainHandling, SlotId, Subscription, Ticket, Timestamp,
+};
+
+use crate::trace::{Draft, Entry, Ev, Hello, Op, Step};
+
+/// A slot's life.
+#[derive(Debug)]
+pub struct SlotFacts {
+    /// The number of its client.
+    pub client: usize,
+    /// Whether link and session live on one shard, so that nothing comes between them.
+    pub local: bool,
+    /// Its connect.
+    pub hello: Hello,
+    /// When the connect was applied.
+    pub opened: Step,
+    /// When and to which life of the session it was connected.
+    pub connected: Option<(Step, usize)>,
+    /// When it ended.
+    pub ended: Option<Step>,
+    /// How: `None` when core ended it.
+    pub cause: Option<DisconnectCause>,
+}
+
+/// One life of a client's session, from a connect that did not find one to the next such.
+#[derive(Debug)]
+pub struct Life {
+    /// The number of its client.
+    pub client: usize,
+    /// Its present expiry.
+    pub expiry: Expiry,
+    /// Whether one of its slots was on another shard than the session.
+    pub was_remote: bool,
+    /// Whether one of its clients could hand deliveries back.
+    pub may_requeue: bool,
+    /// The slot that it has or had last.
+    pub slot: SlotId,
+    /// Since when it has no link, by the clock.
+    pub offline_at: Option<Timestamp>,
+    /// From here on it may be over.
+    pub may_end: Option<Step>,
+    /// When it was known to be over.
+    pub over: Option<Step>,
+}
+
+/// One subscription, until it is replaced or removed.
+#[derive(Debug)]
+pub struct SubscriptionFacts {
+    /// The life of the session that it belongs to.
+    pub life: usize,
+    /// Filter and options.
+    pub options: Subscription,
+    /// Its identifier.
+    pub identifier: u32,
+    /// When the subscribe was applied.
+    pub applied: Step,
+    /// When it was answered with success.
+    pub acked: Option<Step>,
+    /// Whether the same filter may have been subscribed before.
+    pub is_again: bool,
+    /// What ended it.
+    pub end: Option<End>,
+}
+
+/// The end of a subscription.
+#[derive(Clone, Copy, Debug)]
+pub struct End {
+    /// When the operation was applied.
+    pub applied: Step,
+    /// When it was answered.
+    pub acked: Option<Step>,
+    /// The subscription that took its place.
+    pub replaced_by: Option<usize>,
+}
+
+/// One way of a message into the core.
+#[derive(Debug)]
+pub struct Application {
+    /// The publisher's slot.
+    pub slot: SlotId,
+    /// When.
+    pub applied: Step,
+    /// The answer.
+    pub answer: Option<(Step, Reason)>,
+    /// When all mail that it could have caused had arrived.
+    pub routed: Option<Step>,
+}
+
+/// A message's life.
+#[derive(Debug)]
+pub struct MessageFacts {
+    /// The message.
+    pub draft: Draft,
+    /// The number of its publisher.
+    pub publisher: usize,
+    /// Whether it is a will.
+    pub is_will: bool,
+    /// Its ways into the core; a will has none.
+    pub applications: Vec<Application>,
+    /// When it was first seen.
+    pub first: Step,
+}
+
+/// While a message is on its way to its receivers.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// It may have been routed from here on.
+    pub first: Step,
+    /// It has certainly been routed here.
+    pub routed: Option<Step>,
+    /// The publisher's answer.
+    pub acked: Option<Step>,
+}
+
+/// An operation whose answer is awaited.
+#[derive(Debug)]
+pub enum Pending {
+    /// A publish: message and application.
+    Publish(u64, usize),
+    /// A release of a message with this number of the client.
+    Release(u16),
+    /// A subscribe.
+    Subscribe(Vec<usize>),
+    /// An unsubscribe.
+    Unsubscribe(Vec<Option<usize>>),
+    /// A read.
+    Read,
+}
+
+/// The facts.
+#[derive(Default)]
+pub struct Ledger {
+    /// Now.
+    pub now: Timestamp,
+    /// Slots.
+    pub slots: BTreeMap<SlotId, SlotFacts>,
+    /// Lives of sessions.
+    pub lives: Vec<Life>,
+    /// The present life of each client's session.
+    pub life_of: BTreeMap<usize, usize>,
+    /// Subscriptions.
+    pub subscriptions: Vec<SubscriptionFacts>,
+    /// Present subscriptions of a life by filter.
+    current: BTreeMap<(usize, Box<str>), usize>,
+    /// Messages.
+    pub messages: BTreeMap<u64, MessageFacts>,
+    /// Operations without an answer.
+    pub pending: BTreeMap<(SlotId, u32), Pending>,
+    unrouted: Vec<(u64, usize)>,
+    /// The last time that an administrator ended a client's link.
+    kicks: BTreeMap<usize, (Step, Timestamp)>,
+}
+
+impl Ledger {
+    /// Takes one more entry into account.
+    pub fn see(&mut self, step: Step, entry: &Entry) {
+        match entry {
+            Entry::Applied { slot, home, op } => {
+                if let Op::Connect(hello) = op {
+                    self.on_hello(step, *slot, *home == slot.shard, hello);
+                }
+                self.on_op(step, *slot, op);
+            }
+            Entry::Emitted { slot, event } => self.on_event(step, *slot, event),
+            Entry::Clock(now) => {
+                self.now = *now;
+                self.find_expired(step);
+            }
+            Entry::Quiet => {
+                for (number, application) in std::mem::take(&mut self.unrouted) {
+                    let message = self.messages.get_mut(&number).expect("it was noted");
+                    message.applications[application].routed = Some(step);
+                }
+            }
+            Entry::Kick(client) => {
+                // For a link of another shard the news takes time.
+                self.kicks.insert(*client, (step, self.now));
+                if let Some(life) = self.life_of.get(client) {
+                    let life = &mut self.lives[*life];
+                    life.offline_at.get_or_insert(self.now);
+                    if life.expiry == Expiry::WithLink {
+                        life.may_end.get_or_insert(step);
+                    }
+                }
+            }
+            Entry::Accepted { .. }
+            | Entry::Submitted { .. }
+            | Entry::Durable { .. }
+            | Entry::Settling => {}
+        }
+    }
+
+    /// The life of the session that a slot is or was connected to.
+    #[must_use]
+    pub fn life(&self, slot: SlotId) -> Option<usize> {
+        self.slots.get(&slot)?.connected.map(|(_, life)| life)
+    }
+
+    /// Whether the life is the client's present one.
+    #[must_use]
+    pub fn is_present(&self, life: usize) -> bool {
+        self.life_of.get(&self.lives[life].client) == Some(&life)
+    }
+
+    fn on_hello(&mut self, step: Step, slot: SlotId, local: bool, hello: &Hello) {
+        if let Some(life) = self.life_of.get(&hello.client) {
+            let life = &mut self.lives[*life];
+            let with_link = hello.expiry == Expiry::WithLink || life.expiry == Expiry::WithLink;
+            if hello.clean_start || with_link {
+                life.may_end.get_or_insert(step);
+            }
+        }
+        if let Some((draft, ..)) = &hello.will {
+            let (publisher, is_will) = (hello.client, true);
+            let facts = MessageFacts {
+                draft: draft.clone(),
+                publisher,
+                is_will,
+                applications: Vec::new(),
+                first: step,
+            };
+            self.messages.insert(draft.number, facts);
+        }
+        let facts = SlotFacts {
+            client: hello.client,
+            local,
+            hello: hello.clone(),
+            opened: step,
+            connected: None,
+            ended: None,
+            cause: None,
+        };
+        self.slots.insert(slot, facts);
+    }
+
+    fn on_op(&mut self, step: Step, slot: SlotId, op: &Op) {
+        match op {
+            Op::Publish { ticket, draft, .. } => {
+                let publisher = self.slots[&slot].client;
+                let message = self.messages.entry(draft.number).or_insert_with(|| MessageFacts {
+                    draft: draft.clone(),
+                    publisher,
+                    is_will: false,
+                    applications: Vec::new(),
+                    first: step,
+                });
+                let application = message.applications.len();
+                message.applications.push(Application {
+                    slot,
+                    applied: step,
+                    answer: None,
+                    routed: None,
+                });
+                self.unrouted.push((draft.number, application));
+                if draft.qos != QoS::AtMostOnce {
+                    self.expect(slot, *ticket, Pending::Publish(draft.number, application));
+                }
+            }
+            Op::Release { ticket, id } => self.expect(slot, *ticket, Pending::Release(*id)),
+            Op::Subscribe { ticket, identifier, subscriptions } => {
+                let Some(life) = self.life(slot) else { return };
+                let of = subscriptions
+                    .iter()
+                    .map(|options| self.subscribe(step, life, options, identifier.unwrap_or(0)))
+                    .collect();
+                self.expect(slot, *ticket, Pending::Subscribe(of));
+            }
+            Op::Unsubscribe { ticket, filters } => {
+                let Some(life) = self.life(slot) else { return };
+                let of = filters
+                    .iter()
+                    .map(|filter| {
+                        let ended = self.current.remove(&(life, filter.clone()))?;
+                        let end = End { applied: step, acked: None, replaced_by: None };
+                        self.subscriptions[ended].end = Some(end);
+                        Some(ended)
+                    })
+                    .collect();
+                self.expect(slot, *ticket, Pending::Unsubscribe(of));
+            }
+            Op::Read { ticket, .. } => self.expect(slot, *ticket, Pending::Read),
+            Op::Disconnect(disconnect) => {
+                self.end_slot(step, slot, disconnect.expiry, Some(disconnect.cause));
+            }
+            Op::Connect(_) | Op::Settle { .. } | Op::Demand(_) => {}
+        }
+    }
+
+    fn expect(&mut self, slot: SlotId, ticket: Ticket, pending: Pending) {
+        let before = self.pending.insert((slot, ticket.0), pending);
+        assert!(before.is_none(), "a client uses the ticket {ticket:?} twice");
+    }
+
+    fn subscribe(
+        &mut self,
+        step: Step,
+        life: usize,
+        options: &Subscription,
+        identifier: u32,
+    ) -> usize {
+        let new = self.subscriptions.len();
+        let key = (life, options.filter.as_str().into());
+        let replaced = self.current.insert(key, new);
+        if let Some(replaced) = replaced {
+            let end = End { applied: step, acked: None, replaced_by: Some(new) };
+            self.subscriptions[replaced].end = Some(end);
+        }
+        let is_again = self
+            .subscriptions
+            .iter()
+            .any(|other| other.life == life && other.options.filter == options.filter);
+        self.subscriptions.push(SubscriptionFacts {
+            life,
+            options: options.clone(),
+            identifier,
+            applied: step,
+            acked: None,
+            is_again,
+            end: None,
+        });
+        new
+    }
+
+    fn on_event(&mut self, step: Step, slot: SlotId, event: &Ev) {
+        match event {
+            Ev::Connected { session_present, expiry } => {
+                self.on_connected(step, slot, *session_present, *expiry);
+            }
+            Ev::Published(ticket, reason) => {
+                let Some(Pending::Publish(number, application)) = self.answered(slot, *ticket)
+                else {
+                    return;
+                };
+                let message = self.messages.get_mut(&number).expect("it was noted");
+                message.applications[application].answer = Some((step, *reason));
+            }
+            Ev::Subscribed(ticket, reasons) => {
+                let Some(Pending::Subscribe(of)) = self.answered(slot, *ticket) else { return };
+                for (subscription, reason) in of.into_iter().zip(reasons) {
+                    if !reason.is_error() {
+                        self.subscriptions[subscription].acked = Some(step);
+                    }
+                    for other in &mut self.subscriptions {
+                        if let Some(end) = &mut other.end
+                            && end.replaced_by == Some(subscription)
+                        {
+                            end.acked = Some(step);
+                        }
+                    }
+                }
+            }
+            Ev::Unsubscribed(ticket, _) => {
+                let Some(Pending::Unsubscribe(of)) = self.answered(slot, *ticket) else { return };
+                for subscription in of.into_iter().flatten() {
+                    if let Some(end) = &mut self.subscriptions[subscription].end {
+                        end.acked = Some(step);
+                    }
+                }
+            }
+            Ev::Released(ticket, _) | Ev::Retained(ticket, ..) => {
+                self.answered(slot, *ticket);
+            }
+            Ev::Kicked(_) => self.end_slot(step, slot, None, None),
+            Ev::Refused(_)
+            | Ev::Deliver(_)
+            | Ev::Release(..)
+            | Ev::Draining
+            | Ev::Authentication => {}
+        }
+    }
+
+    fn answered(&mut self, slot: SlotId, ticket: Ticket) -> Option<Pending> {
+        self.pending.remove(&(slot, ticket.0))
+    }
+
+    fn on_connected(&mut self, step: Step, slot: SlotId, session_present: bool, expiry: Expiry) {
+        let Some(facts) = self.slots.get_mut(&slot) else { return };
+        let client = facts.client;
+        let before = self.life_of.get(&client).copied();
+        let life = match before {
+            Some(life) if session_present => life,
+            _ => {
+                if let Some(life) = before {
+                    self.lives[life].over = Some(step);
+                }
+                self.lives.push(Life {
+                    client,
+                    expiry,
+                    was_remote: false,
+                    may_requeue: false,
+                    slot,
+                    offline_at: None,
+                    may_end: None,
+                    over: None,
+                });
+                self.lives.len() - 1
+            }
+        };
+        self.life_of.insert(client, life);
+        let gone = facts.ended.is_some();
+        facts.connected = Some((step, life));
+        let (local, may_requeue) = (facts.local, facts.hello.may_requeue);
+        let life = &mut self.lives[life];
+        life.expiry = expiry;
+        life.was_remote |= !local;
+        life.may_requeue |= may_requeue;
+        life.slot = slot;
+        life.may_end = None;
+        // A slot on another shard may have been closed before the news came to it.
+        life.offline_at = gone.then_some(self.now);
+        if gone && expiry == Expiry::WithLink {
+            life.may_end = Some(step);
+        }
+    }
+
+    fn end_slot(
+        &mut self,
+        step: Step,
+        slot: SlotId,
+        expiry: Option<Expiry>,
+        cause: Option<DisconnectCause>,
+    ) {
+        let Some(facts) = self.slots.get_mut(&slot) else { return };
+        facts.ended = Some(step);
+        facts.cause = cause;
+        let kick = self.kicks.get(&facts.client).filter(|(at, _)| facts.opened < *at);
+        let since = kick.filter(|_| cause.is_none()).map_or(self.now, |(_, time)| *time);
+        let Some((_, life)) = facts.connected else { return };
+        let life = &mut self.lives[life];
+        if let Some(expiry) = expiry {
+            life.expiry = expiry;
+        }
+        if life.slot == slot {
+            life.offline_at.get_or_insert(since);
+            if life.expiry == Expiry::WithLink {
+                life.may_end.get_or_insert(step);
+            }
+        }
+        self.find_expired(step);
+    }
+
+    fn find_expired(&mut self, step: Step) {
+        for life in &mut self.lives {
+            let deadline = life.offline_at.and_then(|at| life.expiry.deadline(at));
+            if deadline.is_some_and(|at| at <= self.now) {
+                life.may_end.get_or_insert(step);
+            }
+        }
+    }
+}
+
+impl Ledger {
+    /// From when to when every receiver must have had its subscription: `None` if it is not certain
+    /// that the message was taken at all.
+    #[must_use]
+    pub fn window(&self, message: &MessageFacts) -> Option<Window> {
+        let taken = message.applications.iter().rfind(|application| match application.answer {
+            Some((_, reason)) => !reason.is_error(),
+            // On its way to another shard it may have met a take-over.
+            None => message.draft.qos == QoS::AtMostOnce && self.slots[&application.slot].local,
+        })?;
+        Some(Window {
+            first: message.first,
+            routed: taken.routed,
+            acked: taken.answer.map(|(step, _)| step),
+        })
+    }
+
+    /// Whether the subscription, or one that took its place without a gap, was certainly there from
+    /// `from` to `until`; then the least QoS that it granted. `own`: for the client's own messages.
+    #[must_use]
+    pub fn holds(
+        &self,
+        mut subscription: usize,
+        own: bool,
+        from: Step,
+        until: Step,
+    ) -> Option<QoS> {
+        let facts = &self.subscriptions[subscription];
+        if facts.acked.is_none_or(|acked| acked >= from) {
+            return None;
+        }
+        let mut qos = facts.options.qos;
+        loop {
+            let facts = &self.subscriptions[subscription];
+            if own && facts.options.no_local {
+                return None;
+            }
+            qos = qos.min(facts.options.qos);
+            match facts.end {
+                None => return Some(qos),
+                Some(end) if end.applied > until => return Some(qos),
+                Some(end) => subscription = end.replaced_by?,
+            }
+        }
+    }
+
+    /// Whether the subscription may have caught a message that was first seen at `first`.
+    #[must_use]
+    pub fn may_catch(&self, subscription: usize, first: Step) -> bool {
+        let end = self.subscriptions[subscription].end;
+        end.and_then(|end| end.acked).is_none_or(|acked| acked > first)
+    }
+
+    /// Subscriptions of a life of a session that match a topic, with their places; `shared` ones or
+    /// the others.
+    pub fn matching(
+        &self,
+        life: usize,
+        topic: &str,
+        shared: bool,
+    ) -> impl Iterator<Item = (usize, &SubscriptionFacts)> {
+        self.subscriptions.iter().enumerate().filter(move |(_, facts)| {
+            facts.life == life
+                && facts.options.filter.share_name().is_some() == shared
+                && facts.options.filter.matches(topic)
+        })
+    }
+
+    /// Whether the subscription asks for retained messages, as far as that is certain.
+    #[must_use]
+    pub fn wants_retained(&self, subscription: usize) -> bool {
+        let facts = &self.subscriptions[subscription];
+        match facts.options.retain_handling {
+            RetainHandling::Send => true,
+            RetainHandling::SendIfNew => !facts.is_again,
+            RetainHandling::DoNotSend => false,
+        }
+    }
+
+    /// Topics of the messages, each once.
+    #[must_use]
+    pub fn topics(&self) -> Vec<Arc<str>> {
+        let mut topics: Vec<_> =
+            self.messages.values().map(|facts| Arc::clone(&facts.draft.topic)).collect();
+        topics.sort_unstable();
+        topics.dedup();
+        topics
+    }
+}

@@ -1,0 +1,425 @@
+//! What clients do in a simulation: everything they may, at random, from one seed.
+
+use std::sync::Arc;
+
+use core_model::{
+    BrokerLimits, Credit, Disconnect, DisconnectCause, Expiry, Filter, Overflow, QoS, Reason,
+    RetainHandling, ShardId, ShareStrategy, SlotId, Subscription,
+};
+
+use crate::checkers::{self, GROUP_IDENTIFIERS, Promises};
+use crate::client::Client;
+use crate::rng::Rng;
+use crate::trace::{Draft, Entry, Hello, Op};
+use crate::witness::Witness;
+use crate::world::{NodeConfig, World};
+
+/// Topics of ordinary messages.
+const TOPICS: &[&str] = &["t/0", "t/1", "t/2", "t/0/x", "t/1/x"];
+/// Topics whose messages are retained; each has one writer and one QoS.
+pub const RETAINED_TOPICS: &[&str] = &["r/0", "r/1", "r/2", "r/3"];
+const FILTERS: &[&str] =
+    &["t/0", "t/1", "t/+", "t/#", "+/0", "t/0/#", "t/+/x", "#", "r/0", "r/1", "r/+", "r/#"];
+const GROUPS: &[&str] = &["$share/g/t/#", "$share/h/t/0", "$share/g/t/+", "$share/h/r/+"];
+
+/// What kind of run a seed makes.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// The node.
+    pub node: NodeConfig,
+    /// What checkers may expect.
+    pub promises: Promises,
+    /// How many clients.
+    pub clients: usize,
+    /// How many steps.
+    pub steps: usize,
+    /// Per cent of slots on another shard than their session.
+    pub remote: usize,
+    /// Per cent of slots that share one link.
+    pub hubs: usize,
+    /// Per cent of clients that may hand deliveries back.
+    pub requeues: usize,
+    /// Per cent of deliveries that are refused.
+    pub discards: usize,
+    /// Per cent of subscriptions that are shared.
+    pub shared: usize,
+    /// Per cent of members of groups with QoS 0.
+    pub shared_qos0: usize,
+    /// Per cent of messages that expire.
+    pub expires: usize,
+}
+
+impl Profile {
+    /// A run in which nothing may get lost.
+    #[must_use]
+    pub fn lossless(rng: &mut Rng) -> Self {
+        let shards = rng.between(1, 4) as u16;
+        let limits = BrokerLimits {
+            inflight_max: rng.pick(&[3, 20, 1024]),
+            share_strategy: rng.pick(&[
+                ShareStrategy::Random,
+                ShareStrategy::RoundRobin,
+                ShareStrategy::Sticky,
+                ShareStrategy::HashClient,
+                ShareStrategy::HashTopic,
+                ShareStrategy::Local,
+                ShareStrategy::Claim,
+            ]),
+            route_cache_topics_max: rng.pick(&[0, 1, 4, 1000]),
+            work_per_turn_max: rng.pick(&[1, 3, 1000]),
+            ..BrokerLimits::default()
+        };
+        Profile {
+            node: NodeConfig {
+                shards,
+                ring_capacity: rng.pick(&[1, 1, 2, 8]),
+                store_delay_max: rng.pick(&[0, 1, 4, 10]),
+                inputs_per_turn: rng.pick(&[1, 4, 10]),
+                strict_reading: rng.chance(50),
+                limits,
+            },
+            promises: Promises { lossless: true, no_retransmission: true },
+            clients: rng.between(2, 6),
+            steps: rng.between(100, 700),
+            remote: rng.pick(&[0, 0, 30, 100]),
+            hubs: rng.pick(&[0, 30]),
+            requeues: rng.pick(&[0, 0, 0, 30]),
+            discards: rng.pick(&[0, 0, 5]),
+            shared: rng.pick(&[0, 20, 60]),
+            shared_qos0: rng.pick(&[0, 0, 30]),
+            expires: 0,
+        }
+    }
+
+    /// A run with small queues, expiring messages, and repetitions on the same link.
+    #[must_use]
+    pub fn tight(rng: &mut Rng) -> Self {
+        let mut profile = Self::lossless(rng);
+        let limits = &mut profile.node.limits;
+        limits.queued_messages_max = rng.between(1, 8);
+        limits.queued_bytes_max = rng.pick(&[500, 100_000]);
+        limits.overflow = rng.pick(&[Overflow::DropNewest, Overflow::DropOldest]);
+        limits.queue_qos0_offline = rng.chance(50);
+        limits.group_held_messages_max = rng.between(1, 5);
+        limits.retransmit_after_s = rng.pick(&[0, 2]);
+        let no_retransmission = limits.retransmit_after_s == 0;
+        profile.promises = Promises { lossless: false, no_retransmission };
+        profile.expires = rng.pick(&[0, 30]);
+        profile
+    }
+}
+
+/// A simulation.
+pub struct Sim {
+    /// The node.
+    pub world: World,
+    /// The clients.
+    pub clients: Vec<Client>,
+    profile: Profile,
+    rng: Rng,
+    next_number: u64,
+    /// Links that broke without their shard's knowing.
+    silent: Vec<SlotId>,
+    retained_qos: Vec<QoS>,
+}
+
+impl Sim {
+    /// A simulation from a seed.
+    #[must_use]
+    pub fn new(seed: u64, profile: Profile) -> Self {
+        let mut rng = Rng::new(seed ^ 0xC0FFEE);
+        let mut world = World::new(rng.number(), profile.node.clone(), Witness::default());
+        world.witness = Witness::new(checkers::all(profile.promises, world.key().clone()));
+        world.pass(0);
+        let clients = (0..profile.clients).map(|i| Client::new(i, &format!("c{i}"))).collect();
+        let retained_qos = RETAINED_TOPICS.iter().map(|_| any_qos(&mut rng)).collect();
+        Sim { world, clients, profile, rng, next_number: 0, silent: Vec::new(), retained_qos }
+    }
+
+    /// A message that nobody has published before.
+    pub fn draft(&mut self, topic: &str, qos: QoS, retain: bool, empty: bool) -> Draft {
+        self.next_number += 1;
+        Draft {
+            number: self.next_number,
+            topic: Arc::from(topic),
+            qos,
+            retain,
+            empty,
+            expires_at: None,
+        }
+    }
+
+    /// One random step.
+    pub fn step(&mut self) {
+        let client = self.rng.below(self.clients.len());
+        match self.rng.below(100) {
+            0..45 => self.world.random_turn(),
+            45..66 => {
+                let count = self.rng.between(1, 6);
+                self.attend(client, count);
+            }
+            66..80 => self.publish(client),
+            80..85 => self.subscribe(client),
+            85..87 => self.unsubscribe(client),
+            87..93 => self.connect(client),
+            93..95 => self.leave(client),
+            95 => self.sleep_or_wake(client),
+            96 => self.clients[client].stalled ^= true,
+            97 => {
+                let millis = self.rng.pick(&[1, 100, 1000, 1000, 6000]);
+                self.world.pass(millis);
+            }
+            98 => {
+                if let Some(slot) = self.silent.pop() {
+                    self.world.lose(slot);
+                }
+            }
+            _ => {
+                if self.rng.chance(30) {
+                    self.kick(client);
+                }
+            }
+        }
+    }
+
+    fn kick(&mut self, client: usize) {
+        let id = self.clients[client].id.clone();
+        self.world.kick(client, &id, Reason::ADMINISTRATIVE_ACTION);
+    }
+
+    /// A client reads up to `count` events, and settles as many deliveries unless it is stalled.
+    pub fn attend(&mut self, client: usize, count: usize) {
+        for _ in 0..count {
+            let Some(slot) = self.clients[client].slot else { return };
+            let Some(event) = self.world.read(slot) else { break };
+            let (ops, accepted) = self.clients[client].take(event, &mut self.rng);
+            if let Some((arrival, discarded)) = accepted {
+                self.world.note(Entry::Accepted { slot, arrival, discarded });
+            }
+            for op in ops {
+                self.world.send(slot, op);
+            }
+            if self.clients[client].slot.is_none() {
+                self.world.forget(slot);
+                return;
+            }
+        }
+        let Some(slot) = self.clients[client].slot else { return };
+        if !self.clients[client].stalled {
+            for op in self.clients[client].settle(count) {
+                self.world.send(slot, op);
+            }
+        }
+    }
+
+    fn publish(&mut self, client: usize) {
+        if !self.clients[client].may_publish() {
+            return;
+        }
+        let own_retained = RETAINED_TOPICS
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| place % self.clients.len() == client)
+            .map(|(place, _)| place)
+            .collect::<Vec<_>>();
+        let retained = !own_retained.is_empty() && self.rng.chance(35);
+        let mut draft = if retained {
+            let place = self.rng.pick(&own_retained);
+            let empty = self.rng.chance(15);
+            self.draft(RETAINED_TOPICS[place], self.retained_qos[place], true, empty)
+        } else {
+            let topic = self.rng.pick(TOPICS);
+            let qos = any_qos(&mut self.rng);
+            self.draft(topic, qos, false, false)
+        };
+        if self.rng.chance(self.profile.expires) {
+            draft.expires_at = Some(self.world.now.plus_seconds(self.rng.below(5) as u32));
+        }
+        let stored = self.rng.chance(20);
+        let op = self.clients[client].publish(draft, stored);
+        self.send(client, op);
+    }
+
+    fn send(&mut self, client: usize, op: Op) {
+        if let Some(slot) = self.clients[client].slot {
+            self.world.send(slot, op);
+        }
+    }
+
+    fn subscribe(&mut self, client: usize) {
+        if !self.clients[client].online {
+            return;
+        }
+        let (filter, identifier) = self.any_filter();
+        let shared = identifier >= GROUP_IDENTIFIERS;
+        let mut qos = any_qos(&mut self.rng);
+        if shared && !self.rng.chance(self.profile.shared_qos0) {
+            qos = qos.max(QoS::AtLeastOnce);
+        }
+        let subscription = Subscription {
+            filter: Filter::parse(filter).unwrap(),
+            qos,
+            no_local: !shared && self.rng.chance(15),
+            retain_as_published: false,
+            retain_handling: self.rng.pick(&[
+                RetainHandling::Send,
+                RetainHandling::Send,
+                RetainHandling::SendIfNew,
+                RetainHandling::DoNotSend,
+            ]),
+        };
+        let ticket = self.clients[client].ticket();
+        let subscriptions = vec![subscription];
+        self.send(client, Op::Subscribe { ticket, identifier: Some(identifier), subscriptions });
+    }
+
+    fn any_filter(&mut self) -> (&'static str, u32) {
+        if self.rng.chance(self.profile.shared) {
+            let place = self.rng.below(GROUPS.len());
+            (GROUPS[place], GROUP_IDENTIFIERS + place as u32)
+        } else {
+            let place = self.rng.below(FILTERS.len());
+            (FILTERS[place], 1 + place as u32)
+        }
+    }
+
+    fn unsubscribe(&mut self, client: usize) {
+        if !self.clients[client].online {
+            return;
+        }
+        let filters = (0..self.rng.between(1, 2)).map(|_| self.any_filter().0.into()).collect();
+        let ticket = self.clients[client].ticket();
+        self.send(client, Op::Unsubscribe { ticket, filters });
+    }
+
+    fn connect(&mut self, client: usize) {
+        if let Some(slot) = self.clients[client].slot {
+            // A second link with the same identifier, while the first seems alive: the client has
+            // given it up. One that was not answered yet is waited for, since nobody could tell
+            // which of the two came first.
+            if !self.clients[client].online || !self.rng.chance(20) {
+                return;
+            }
+            let kept = self.rng.between(0, self.world.unsent(slot));
+            self.world.cut(slot, kept, false);
+            self.silent.push(slot);
+            self.clients[client].close();
+        }
+        let clean_start = self.rng.chance(15);
+        let expiry = self.rng.pick(&[
+            Expiry::WithLink,
+            Expiry::After(5),
+            Expiry::After(600),
+            Expiry::Never,
+            Expiry::Never,
+        ]);
+        self.open(client, clean_start, expiry);
+    }
+
+    /// Connects a client through a new slot.
+    pub fn open(&mut self, client: usize, clean_start: bool, expiry: Expiry) {
+        let will = self.rng.chance(30).then(|| {
+            let (topic, qos) = (self.rng.pick(TOPICS), any_qos(&mut self.rng));
+            (self.draft(topic, qos, false, false), self.rng.pick(&[0, 0, 3]), None)
+        });
+        let may_requeue = self.rng.chance(self.profile.requeues);
+        let hello = Hello {
+            client,
+            client_id: self.clients[client].id.clone(),
+            clean_start,
+            expiry,
+            receive_max: self.rng.pick(&[1, 2, 5, 100]),
+            may_requeue,
+            may_retransmit: !self.profile.promises.no_retransmission && self.rng.chance(50),
+            will,
+        };
+        self.clients[client].may_requeue = may_requeue;
+        self.clients[client].discards = self.profile.discards;
+        let home = self.world.home_of(&self.clients[client].id);
+        let mut shard = home;
+        if self.rng.chance(self.profile.remote) {
+            shard = ShardId(self.rng.below(usize::from(self.world.shard_count())) as u16);
+        }
+        let on_hub = self.rng.chance(self.profile.hubs);
+        let id = self.clients[client].id.clone();
+        let slot = self.world.open(shard, on_hub, &id, Op::Connect(Box::new(hello)));
+        self.clients[client].open(slot);
+    }
+
+    fn leave(&mut self, client: usize) {
+        let Some(slot) = self.clients[client].slot else { return };
+        if !self.clients[client].online {
+            return;
+        }
+        if self.rng.chance(50) {
+            let kept = self.rng.between(0, self.world.unsent(slot));
+            let heard = self.rng.chance(70);
+            self.world.cut(slot, kept, heard);
+            if !heard {
+                self.silent.push(slot);
+            }
+        } else {
+            let cause =
+                self.rng.pick(&[DisconnectCause::Farewell, DisconnectCause::FarewellWithWill]);
+            let expiry = self.rng.pick(&[
+                None,
+                None,
+                Some(Expiry::WithLink),
+                Some(Expiry::After(5)),
+                Some(Expiry::Never),
+            ]);
+            self.say_goodbye(client, Disconnect { cause, expiry });
+        }
+        self.clients[client].close();
+    }
+
+    /// A client disconnects in good order; it must be closed afterwards.
+    pub fn say_goodbye(&mut self, client: usize, mut disconnect: Disconnect) {
+        let Some(slot) = self.clients[client].slot else { return };
+        let ledger = &self.world.witness.ledger;
+        // To raise the expiry of a session that ends with its link is a protocol error.
+        let life = ledger.life(slot).map(|life| &ledger.lives[life]);
+        if life.is_none_or(|life| life.expiry == Expiry::WithLink) {
+            disconnect.expiry = None;
+        }
+        self.world.send(slot, Op::Disconnect(disconnect));
+        let kept = self.world.unsent(slot);
+        self.world.cut(slot, kept, false);
+    }
+
+    fn sleep_or_wake(&mut self, client: usize) {
+        if !self.clients[client].online {
+            return;
+        }
+        self.clients[client].asleep ^= true;
+        let credit = if self.clients[client].asleep { Credit::None } else { Credit::Open };
+        self.send(client, Op::Demand(credit));
+    }
+
+    /// The run's steps, as many as its profile says.
+    pub fn run(&mut self) {
+        for _ in 0..self.profile.steps {
+            self.step();
+            if self.world.witness.has_faults() {
+                return;
+            }
+        }
+    }
+
+    /// Links that broke without their shard's knowing are noticed now.
+    pub fn notice_silent(&mut self) {
+        for slot in std::mem::take(&mut self.silent) {
+            self.world.lose(slot);
+        }
+    }
+
+    /// The source of the workload's choices.
+    pub fn rng(&mut self) -> &mut Rng {
+        &mut self.rng
+    }
+}
+
+/// Any QoS, all alike.
+pub fn any_qos(rng: &mut Rng) -> QoS {
+    rng.pick(&[QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce])
+}
