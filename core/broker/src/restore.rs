@@ -20,12 +20,23 @@ impl Shard {
             self.replay(&mut sessions, mutation);
         }
         let places: Vec<usize> = self.sessions.iter().map(|(place, _)| place).collect();
+        self.restoring = self.shards;
+        self.rejoining = 1;
         for place in places {
             self.settle_restored(now, SessionIndex(place as u32), sink);
         }
-        self.restoring = self.shards - 1;
-        self.out.broadcast(|| Letter::Restored);
-        self.end_restore();
+        self.on_rejoined();
+    }
+
+    /// One group more has its restored member back, and is known on all shards; or the own part is
+    /// done. When nothing is missing, all that this shard wants is known everywhere.
+    pub(crate) fn on_rejoined(&mut self) {
+        let Some(missing) = self.rejoining.checked_sub(1) else { return };
+        self.rejoining = missing;
+        if missing == 0 {
+            self.out.broadcast(|| Letter::Restored);
+            self.on_restored();
+        }
     }
 
     /// Whether the other shards' interest has arrived, after a [`Self::restore`].
@@ -34,15 +45,10 @@ impl Shard {
         self.restoring == 0
     }
 
-    /// Another shard has announced all of its interest.
+    /// A shard has announced all of its interest. When all have, wills can be published and
+    /// sessions end: before, a will would miss the subscribers of other shards.
     pub(crate) fn on_restored(&mut self) {
         self.restoring = self.restoring.saturating_sub(1);
-        self.end_restore();
-    }
-
-    /// When everybody's interest is known, wills can be published and sessions end: before, a will
-    /// would miss the subscribers of other shards.
-    fn end_restore(&mut self) {
         if self.restoring > 0 {
             return;
         }
@@ -114,8 +120,9 @@ impl Shard {
                 if let Some(session) = self.sessions.get_mut(index.0 as usize) {
                     session.shared += 1;
                 }
-                // Nobody waits for the answer.
+                // No client waits for the answer.
                 let request = self.requests.number();
+                self.rejoining += 1;
                 self.join_group(now, index, request, subscribed, sink);
                 continue;
             }

@@ -59,8 +59,10 @@ pub struct Shard {
     pub(crate) sessions: Slab<Session>,
     pub(crate) by_key: HashMap<ClientKey, SessionIndex, foldhash::fast::RandomState>,
     pub(crate) next_generation: u32,
-    /// Shards whose interest is still to come after a restart.
+    /// Shards, this one too, whose interest is not known yet after a restart.
     pub(crate) restoring: u16,
+    /// Groups that restored sessions have not joined yet.
+    pub(crate) rejoining: usize,
     pub(crate) slots: Slots,
     pub(crate) authenticating: HashMap<SlotId, PendingAuthentication, foldhash::fast::FixedState>,
     pub(crate) routes: Routes,
@@ -91,6 +93,7 @@ impl Shard {
             by_key: HashMap::default(),
             next_generation: 1,
             restoring: 0,
+            rejoining: 0,
             slots: Slots::new(id),
             authenticating: HashMap::default(),
             routes: Routes::new(limits.route_cache_topics_max, seed),

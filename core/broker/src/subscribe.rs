@@ -282,9 +282,12 @@ impl Shard {
 
     /// A group that a subscribe joins is known everywhere.
     pub(crate) fn on_joined(&mut self, now: Timestamp, request: u32, sink: &mut dyn Sink) {
-        if let Some(pending) = self.requests.subscribes.get_mut(&request) {
-            pending.waits = pending.waits.saturating_sub(1);
-            self.finish_subscribe(now, request, sink);
+        match self.requests.subscribes.get_mut(&request) {
+            Some(pending) => {
+                pending.waits = pending.waits.saturating_sub(1);
+                self.finish_subscribe(now, request, sink);
+            }
+            None => self.on_rejoined(),
         }
     }
 
