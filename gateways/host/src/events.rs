@@ -10,7 +10,7 @@ use core_model::{LinkId, Reason, ShardId};
 pub(crate) enum HostEvent<'a> {
     /// A listener takes connections.
     ListenerOpened { listener: &'a str, gateway: &'static str, address: SocketAddr },
-    /// A listener rests, since the system is out of descriptors or memory.
+    /// A listener rests, mostly since the system is out of descriptors or memory.
     AcceptPaused { listener: &'a str, error: &'a io::Error },
     /// A link is there.
     LinkOpened { listener: &'a str, link: LinkId, peer: SocketAddr },
@@ -34,7 +34,7 @@ impl HostEvent<'_> {
                 tracing::info!(listener, gateway, %address, "listener opened");
             }
             HostEvent::AcceptPaused { listener, error } => {
-                tracing::warn!(listener, %error, "listener rests, the system is exhausted");
+                tracing::warn!(listener, %error, "listener rests after a failed accept");
             }
             HostEvent::LinkOpened { listener, link, peer } => {
                 tracing::debug!(listener, link = link.index, %peer, "link opened");

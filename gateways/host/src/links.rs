@@ -96,7 +96,7 @@ impl std::fmt::Debug for MovedLink {
 pub(crate) struct Links {
     /// The time of this turn.
     pub(crate) now: Timestamp,
-    pub(crate) limits: Arc<HostLimits>,
+    pub(crate) limits: HostLimits,
     pub(crate) counters: HostCounters,
     pub(crate) timers: Timers,
     pub(crate) pool: Pool,
@@ -120,7 +120,7 @@ impl Links {
     pub(crate) fn new(
         shard: ShardId,
         now: Timestamp,
-        limits: Arc<HostLimits>,
+        limits: HostLimits,
         ready: Arc<ReadyList>,
     ) -> Self {
         Links {

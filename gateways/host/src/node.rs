@@ -158,7 +158,6 @@ impl Node {
     ) -> Result<(), StartError> {
         let shards = self.shared.shards;
         let seed = config.seed.unwrap_or_else(|| RandomState::new().hash_one("seed"));
-        let limits = Arc::new(config.limits);
         let mut listeners: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
         for (number, pair) in sockets.into_iter().zip(&self.listeners).enumerate() {
             let (socket, listener) = pair;
@@ -170,7 +169,7 @@ impl Node {
         for (number, listeners) in (0..shards).zip(listeners) {
             let id = ShardId(number);
             let (broker_limits, plugins) = (&config.broker_limits, &config.plugins);
-            let (limits, open_store) = (Arc::clone(&limits), Arc::clone(&config.store));
+            let (limits, open_store) = (config.limits.clone(), Arc::clone(&config.store));
             let (broker_limits, plugins) = (Arc::clone(broker_limits), Arc::clone(plugins));
             let node = Arc::clone(&self.shared);
             let now = node.clock.now();

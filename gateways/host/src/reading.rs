@@ -195,7 +195,7 @@ impl ShardLoop {
             if let Some((need, stop)) = stop {
                 return Decoding { used, need, stop };
             }
-            if self.links.unflushed > self.links.limits.output_per_turn_bytes_max {
+            if self.links.should_write_early() {
                 self.links.write_early();
                 self.apply_pending();
             }

@@ -15,8 +15,9 @@ pub(crate) struct Batch<M, A> {
 }
 
 /// A bounded first-in first-out queue of batches from one shard to another. Its lock is taken once
-/// per batch and held for a few instructions.
+/// per batch and held for a few instructions. Aligned, so that no two rings share a cache line.
 #[derive(Debug)]
+#[repr(align(128))]
 struct Ring<M, A> {
     state: Mutex<RingState<M, A>>,
 }
@@ -30,8 +31,9 @@ struct RingState<M, A> {
     spare: Vec<M>,
 }
 
-/// What wakes a shard that sleeps.
+/// What wakes a shard that sleeps. Each shard looks at its own once a turn.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 struct Bell {
     rung: AtomicBool,
     waker: OnceLock<Waker>,

@@ -65,7 +65,7 @@ enum Drain {
 /// What a shard needs to know at its start.
 pub(crate) struct ShardStart {
     pub(crate) core: ShardConfig,
-    pub(crate) limits: Arc<HostLimits>,
+    pub(crate) limits: HostLimits,
     pub(crate) node: Arc<NodeShared>,
     pub(crate) listeners: Vec<(TcpListener, Arc<Listener>)>,
     pub(crate) sys: Option<Sys>,

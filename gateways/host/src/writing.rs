@@ -3,8 +3,19 @@ use core_model::{Reason, Timestamp};
 use crate::Close;
 use crate::links::{Links, Phase, reclaim};
 
+/// Output per link that is worth a system call in the middle of a turn.
+const WORTHY_BYTES_MIN: usize = 1024;
+
 /// The end of a turn: one write per link that has something to say, and what follows from it.
 impl Links {
+    /// Whether so much output waits that it should be written before the turn ends. Many receivers
+    /// may have a little each, so that a write still carries several messages.
+    #[inline]
+    pub(crate) fn should_write_early(&self) -> bool {
+        let bytes_max = self.limits.output_per_turn_bytes_max;
+        self.unflushed > bytes_max && self.unflushed > self.touched.len() * WORTHY_BYTES_MIN
+    }
+
     /// Writes the output of all touched links in the middle of a turn, so that a turn's output stays
     /// bounded.
     pub(crate) fn write_early(&mut self) {
@@ -100,7 +111,10 @@ impl Links {
 
     /// Moves a closing link on, drops one that is gone, and arms the timer of all others.
     fn settle(&mut self, index: u32) {
-        let (now, limits) = (self.now, std::sync::Arc::clone(&self.limits));
+        let (now, limits) = (self.now, &self.limits);
+        let stall_s = limits.write_stall_timeout_s;
+        let linger_until = now.plus_seconds(limits.linger_timeout_s);
+        let linger_bytes = limits.linger_bytes_max;
         let Some(link) = self.at(index) else { return };
         if let Phase::Flushing { until, linger } = link.phase {
             if !link.output.is_empty() {
@@ -109,8 +123,7 @@ impl Links {
                 }
             } else if linger {
                 link.socket.end_output(&link.waker);
-                let until = now.plus_seconds(limits.linger_timeout_s);
-                link.phase = Phase::Lingering { until, bytes_left: limits.linger_bytes_max };
+                link.phase = Phase::Lingering { until: linger_until, bytes_left: linger_bytes };
                 self.queue_read(index);
             } else {
                 link.phase = Phase::Gone;
@@ -120,7 +133,6 @@ impl Links {
         let deadline = match &link.phase {
             Phase::Open(machine) => {
                 let stalled = link.stalled_since;
-                let stall_s = limits.write_stall_timeout_s;
                 earlier(machine.next_deadline(), stalled.map(|since| since.plus_seconds(stall_s)))
             }
             Phase::Flushing { until, .. } | Phase::Lingering { until, .. } => Some(*until),
