@@ -1,5 +1,5 @@
-//! What all gateways share: the contract of a protocol's state machine, and the shard loop that owns
-//! sockets, machines and one shard of the core.
+//! What all gateways share: the contract of a protocol's state machine, and the shard loop that
+//! owns sockets, machines and one shard of the core.
 //!
 //! A [`Node`] is one thread per shard. Each thread is one loop of turns (`shard_loop`); all contact
 //! with the asynchronous runtime is in one module, `reactor`, so that it can be replaced.

@@ -130,8 +130,8 @@ impl Node {
         self.shared.failure()
     }
 
-    /// Stops accepting, has every client told, waits until all links are closed, at most `deadline`,
-    /// and ends.
+    /// Stops accepting, has every client told, waits until all links are closed, at most
+    /// `deadline`, and ends.
     pub fn drain(self, deadline: Duration) -> StopReport {
         self.shared.command(Command::Drain);
         self.shared.await_drained(deadline);

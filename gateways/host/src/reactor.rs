@@ -1,8 +1,8 @@
 //! The only place that knows the asynchronous runtime.
 //!
 //! A shard is one future on a single-threaded runtime, and the runtime is used to wait for sockets,
-//! for one timer and for other threads, and for nothing else. There is no task per link: the waker of
-//! a link's socket puts a [`Token`] on the shard's [`ReadyList`].
+//! for one timer and for other threads, and for nothing else. There is no task per link: the waker
+//! of a link's socket puts a [`Token`] on the shard's [`ReadyList`].
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
@@ -29,8 +29,8 @@ pub(crate) enum Token {
     Listener(u16),
 }
 
-/// What became ready since the last turn. The reactor runs on the shard's own thread, so the lock is
-/// never contended.
+/// What became ready since the last turn. The reactor runs on the shard's own thread, so the lock
+/// is never contended.
 #[derive(Debug, Default)]
 pub(crate) struct ReadyList(Mutex<Ready>);
 
@@ -134,14 +134,14 @@ pub(crate) fn run<T: Turn>(
     }))
 }
 
-/// Has the future polled again after the runtime has looked at the sockets; waking it directly would
-/// have it polled without.
+/// Has the future polled again after the runtime has looked at the sockets; waking it directly
+/// would have it polled without.
 fn look_again(context: &mut Context<'_>) -> Poll<()> {
     pin!(tokio::task::yield_now()).poll(context)
 }
 
-/// The one timer of a shard. It is lazy: a later time than the one that it is set for leaves it as it
-/// is, which costs a turn with nothing to do.
+/// The one timer of a shard. It is lazy: a later time than the one that it is set for leaves it as
+/// it is, which costs a turn with nothing to do.
 struct Alarm {
     sleep: Pin<Box<tokio::time::Sleep>>,
     set_for: Option<Instant>,
@@ -202,15 +202,15 @@ impl Socket {
         }
     }
 
-    /// Has `waker` woken when there is something to read; returns `true` when there is already. After
-    /// a read that did not fill its buffer this asks the reactor only, not the system.
+    /// Has `waker` woken when there is something to read; returns `true` when there is already.
+    /// After a read that did not fill its buffer this asks the reactor only, not the system.
     #[inline]
     pub(crate) fn watch(&mut self, waker: &Waker) -> bool {
         self.0.poll_read_ready(&mut Context::from_waker(waker)).is_ready()
     }
 
-    /// Writes once as much of `output` as the system takes. `Ok(None)` when it takes nothing: `waker`
-    /// is woken when it does again.
+    /// Writes once as much of `output` as the system takes. `Ok(None)` when it takes nothing:
+    /// `waker` is woken when it does again.
     ///
     /// # Errors
     /// The connection is broken.
@@ -254,8 +254,8 @@ impl Listening {
         TcpListener::from_std(listener).map(Listening)
     }
 
-    /// Accepts once; the connection is registered with this thread's reactor. `Ok(None)` when nobody
-    /// waits: `waker` is woken when somebody does.
+    /// Accepts once; the connection is registered with this thread's reactor. `Ok(None)` when
+    /// nobody waits: `waker` is woken when somebody does.
     ///
     /// # Errors
     /// See [`gateway_transport::accept_fault`].

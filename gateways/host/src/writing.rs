@@ -16,8 +16,8 @@ impl Links {
         self.unflushed > bytes_max && self.unflushed > self.touched.len() * WORTHY_BYTES_MIN
     }
 
-    /// Writes the output of all touched links in the middle of a turn, so that a turn's output stays
-    /// bounded.
+    /// Writes the output of all touched links in the middle of a turn, so that a turn's output
+    /// stays bounded.
     pub(crate) fn write_early(&mut self) {
         self.unflushed = 0;
         for position in 0..self.touched.len() {

@@ -3,9 +3,9 @@ use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Opens a non-blocking listener at `bind` whose streams know no Nagle's delay, with at most `backlog` connections that nobody has
-/// accepted yet. Port 0 lets the system choose; `[::]` also serves IPv4 where the system's default
-/// says so.
+/// Opens a non-blocking listener at `bind` whose streams know no Nagle's delay, with at most
+/// `backlog` connections that nobody has accepted yet. Port 0 lets the system choose; `[::]` also
+/// serves IPv4 where the system's default says so.
 ///
 /// # Errors
 /// What the system says: address in use, not ours, no permission, out of descriptors.
