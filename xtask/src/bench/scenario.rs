@@ -240,7 +240,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
                 value: |run| number(run.get(1)?, "/latency/p99_us"),
             },
             Figure {
-                name: "latency p99, beside by alone",
+                name: "latency p99, beside ÷ alone",
                 digits: 2,
                 goal: Goal::None,
                 value: |run| {
