@@ -8,6 +8,7 @@ use core_store::Mutation;
 use crate::context::Cx;
 use crate::mail::MemberState;
 use crate::outgoing::Habits;
+use crate::publish::TOPIC_BYTES_MAX;
 use crate::routes::SessionIndex;
 use crate::session::Session;
 use crate::shard::{Shard, Sink};
@@ -267,25 +268,30 @@ impl Shard {
             return Err(Reason::QUOTA_EXCEEDED);
         }
         match &connect.will {
-            Some(will) if !self.may_leave(key, identity, mountpoint, will) => {
-                Err(Reason::NOT_AUTHORIZED)
-            }
-            _ => Ok(()),
+            Some(will) => self.admit_will(key, identity, mountpoint, will),
+            None => Ok(()),
         }
     }
 
     /// Whether a client may leave a will.
-    fn may_leave(
+    fn admit_will(
         &self,
         client: &ClientKey,
         identity: &Identity,
         mountpoint: &str,
         will: &Will,
-    ) -> bool {
-        let Some(authorizer) = &self.plugins.authorizer else { return true };
-        let action = Action::Publish { qos: will.message.qos(), retain: will.message.retain() };
+    ) -> Result<(), Reason> {
         let topic = format!("{mountpoint}{}", will.message.topic());
-        authorizer.authorize(client, identity, action, &topic)
+        if topic.len() > TOPIC_BYTES_MAX {
+            return Err(Reason::TOPIC_NAME_INVALID);
+        }
+        let Some(authorizer) = &self.plugins.authorizer else { return Ok(()) };
+        let action = Action::Publish { qos: will.message.qos(), retain: will.message.retain() };
+        if authorizer.authorize(client, identity, action, &topic) {
+            Ok(())
+        } else {
+            Err(Reason::NOT_AUTHORIZED)
+        }
     }
 
     //= mqtt5:3.1.3-6
@@ -513,6 +519,12 @@ impl Shard {
         message.topic = &topic;
         message.origin = session.origin;
         message.expires_at = will.expiry_s.map(|seconds| now.plus_seconds(seconds));
+        for interceptor in &self.plugins.interceptors {
+            if interceptor.on_publish(Some(&session.key), &mut message).is_err() {
+                self.counters.publishes_refused += 1;
+                return;
+            }
+        }
         self.dispatch(now, &message, None, sink);
         self.settle_notes(now, sink);
     }
@@ -559,8 +571,9 @@ impl Shard {
     /// Replaces or removes the will; a will that the client may not leave changes nothing.
     pub(crate) fn on_update_will(&mut self, index: SessionIndex, will: Option<Box<Will>>) {
         let Some(session) = self.sessions.get(index.0 as usize) else { return };
-        let (client, identity, mountpoint) = (&session.key, &session.identity, &session.mountpoint);
-        if will.as_ref().is_some_and(|will| !self.may_leave(client, identity, mountpoint, will)) {
+        let admit =
+            |will| self.admit_will(&session.key, &session.identity, &session.mountpoint, will);
+        if will.as_ref().is_some_and(|will| admit(will).is_err()) {
             self.counters.publishes_refused += 1;
             return;
         }

@@ -18,6 +18,9 @@ use crate::shard::{Shard, Sink};
 /// output can then refer to the copy.
 const DETACH_BYTES_MIN: usize = 4096;
 
+/// Longest topic name in bytes, mountpoint included: there are clients that see all of it.
+pub(crate) const TOPIC_BYTES_MAX: usize = 65_535;
+
 /// What became of a message on this shard and what is still missing elsewhere.
 #[derive(Default)]
 pub(crate) struct Dispatched {
@@ -129,6 +132,11 @@ impl Shard {
     /// Whether the publisher may publish this; interceptors may change it.
     #[inline]
     fn admit(&self, index: SessionIndex, message: &mut Message<'_>) -> Result<(), Reason> {
+        //= mqtt5:4.7.3-3
+        //= mqtt311:4.7.3-3
+        if message.topic.len() > TOPIC_BYTES_MAX {
+            return Err(Reason::TOPIC_NAME_INVALID);
+        }
         let levels_max = self.limits.topic_levels_max;
         if message.topic.len() >= levels_max
             && message.topic.bytes().filter(|byte| *byte == b'/').count() >= levels_max

@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use std::sync::Arc;
 
 use crate::mail::{Caller, Letter};
+use crate::publish::TOPIC_BYTES_MAX;
 use crate::pulls::PullWish;
 use crate::routes::{Change, Interest, SessionIndex};
 use crate::session::{Session, Subscribed};
@@ -163,7 +164,8 @@ impl Shard {
         };
         let filter = subscription.filter.mounted(&session.mountpoint);
         let topic = filter.topic_filter();
-        if topic.bytes().filter(|byte| *byte == b'/').count() >= self.limits.topic_levels_max {
+        let levels = topic.split('/').count();
+        if topic.len() > TOPIC_BYTES_MAX || levels > self.limits.topic_levels_max {
             return Reason::TOPIC_FILTER_INVALID;
         }
         if let Some(authorizer) = &self.plugins.authorizer {

@@ -8,6 +8,7 @@
 mod authentication;
 mod flow;
 mod gates;
+mod late;
 mod mountpoints;
 mod plugins;
 mod publishing;

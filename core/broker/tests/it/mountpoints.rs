@@ -198,3 +198,19 @@ fn a_session_of_another_mountpoint_is_not_resumed() {
         assert_eq!(w.take(a), NOTHING);
     });
 }
+
+/// With its prefix a topic may be too long for clients that see all of it.
+#[test]
+fn a_topic_that_its_mountpoint_makes_too_long_is_refused() {
+    everywhere(|layout| {
+        let mut w = World::new(layout);
+        let a = w.connect(id("a").mountpoint("city/"));
+        let (fits, long) = ("t".repeat(65_530), "t".repeat(65_531));
+        assert_eq!(w.publish(a, msg(&fits, "x", 1)), 0x10);
+        assert_eq!(w.publish(a, msg(&long, "x", 1)), 0x90);
+        assert_eq!(w.subscribe(a, vec![sub(&fits, 1), sub(&long, 1)]), [1, 0x8F]);
+        let b = id("b").mountpoint("city/").will(msg(&long, "x", 1).will(0));
+        let b = w.dial(b);
+        assert_eq!(w.take(b), ["refused 0x90"]);
+    });
+}

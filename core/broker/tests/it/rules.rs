@@ -131,6 +131,21 @@ fn interceptors_change_and_drop_messages_in_their_order() {
     });
 }
 
+#[test]
+fn interceptors_see_wills() {
+    everywhere(|layout| {
+        let mut w = World::with(layout, |s| s.plugins.interceptors = vec![Arc::new(Filtering)]);
+        let s = w.connect(id("s"));
+        w.subscribe(s, vec![sub("#", 2)]);
+        for topic in ["drop/w", "change/w", "plain/w"] {
+            let a = w.connect(id("a").will(msg(topic, "gone", 1).will(0)));
+            w.lose(a);
+        }
+        assert_eq!(w.take(s), ["q1#1 changed=changed", "q1#2 plain/w=gone"]);
+        assert_eq!(w.counters().publishes_refused, 1);
+    });
+}
+
 /// Rules come first: an interceptor does not even see what is forbidden.
 #[test]
 fn rules_are_asked_before_interceptors() {

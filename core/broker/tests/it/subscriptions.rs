@@ -228,17 +228,23 @@ fn an_unsubscribe_stops_new_messages_and_lets_begun_ones_finish() {
 
 //= mqtt5:4.7.1-1
 //= mqtt5:4.7.1-2
+//= mqtt5:4.7.3-1
+//= mqtt5:4.7.3-2
 //= mqtt5:4.8.2-1
 //= mqtt5:4.8.2-2
 //= mqtt5:GW-MQTT-16
 //= mqtt311:4.7.1-2
 //= mqtt311:4.7.1-3
+//= mqtt311:4.7.3-1
+//= mqtt311:4.7.3-2
 #[test]
 fn a_bad_filter_is_refused_for_itself() {
     everywhere(|layout| {
         let mut w = World::new(layout);
         let s = w.connect(id("s"));
         for filter in [
+            "",
+            "a\0b",
             "sport/tennis#",
             "sport/tennis/#/ranking",
             "sport+",

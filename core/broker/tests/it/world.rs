@@ -241,6 +241,14 @@ impl World {
         sum
     }
 
+    /// What the shards still remember, beside counters.
+    pub(crate) fn leftovers(&self) -> Vec<String> {
+        let left = self.shards.iter().flat_map(|shard| {
+            shard.leftovers().into_iter().map(|(what, n)| format!("{} {n} {what}", shard.id().0))
+        });
+        left.collect()
+    }
+
     pub(crate) fn shard(&mut self, id: u16) -> (&mut Shard, &mut dyn Sink) {
         (&mut self.shards[usize::from(id)], &mut self.log)
     }
