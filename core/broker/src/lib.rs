@@ -6,6 +6,7 @@
 //! randomness comes from the seed. The semantics are those of MQTT 5.0, which contain 3.1.1's.
 #![deny(missing_docs)]
 
+mod authenticate;
 mod connect;
 mod context;
 mod groups;

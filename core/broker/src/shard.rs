@@ -9,7 +9,7 @@ use core_store::Store;
 use hashbrown::HashMap;
 use slab::Slab;
 
-use crate::connect::PendingAuthentication;
+use crate::authenticate::PendingAuthentication;
 use crate::context::{Cx, Note, Outboxes};
 use crate::groups::Groups;
 use crate::journal::{Gated, Journal};
