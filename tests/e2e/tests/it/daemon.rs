@@ -1,10 +1,10 @@
 //! The command line and the life of the process: exit codes, signals, drain.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
-use crate::process::{finish, run};
+use crate::process::{finish, run, wait_for};
 use crate::server::{Config, Server, executable};
 use crate::wire::*;
 
@@ -44,11 +44,18 @@ fn a_wrong_key_is_named_with_file_line_and_nearest_key() {
         .expect("the folder is ours");
     for mut command in [check(&file), serve(&file, folder.path())] {
         let (status, said) = finish(&mut command);
-        assert!(!status.success(), "{command:?} accepted a bad configuration");
+        assert_eq!(status.code(), Some(1), "{command:?} on a bad configuration");
         for part in ["bad.toml", ":5", "gatway", "gateway"] {
             assert!(said.contains(part), "{command:?} does not mention {part:?}:\n{said}");
         }
     }
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_2() {
+    let (status, said) = finish(Command::new(executable()).arg("swerve"));
+    assert_eq!(status.code(), Some(2), "{said}");
+    assert!(said.contains("serve"), "{said}");
 }
 
 #[test]
@@ -61,7 +68,7 @@ fn serve_fails_when_the_port_is_taken() {
     std::fs::write(&file, text).expect("the folder is ours");
     let data_dir = folder.path().join("data");
     let (status, said) = finish(&mut serve(&file, &data_dir));
-    assert!(!status.success());
+    assert_eq!(status.code(), Some(3), "{said}");
     assert!(said.contains(&address), "{said}");
     assert!(!data_dir.join("listeners.json").exists(), "listeners.json was written");
 }
@@ -90,9 +97,9 @@ fn signals_drain_and_end_with_success() {
     }
 }
 
-#[test]
-fn stops_although_clients_do_not_read() {
-    let mut server = Server::start_with(&Config::default());
+/// A server with a client that does not take what waits for it.
+fn with_stuck_client(config: &Config) -> (Server, Peer) {
+    let server = Server::start_with(config);
     let (mut hog, _) = Peer::connect(server.address(), 4, "hog");
     hog.send(&subscribe(1, &[], "t", 0));
     hog.expect(SUBACK);
@@ -101,8 +108,29 @@ fn stops_although_clients_do_not_read() {
         flooder.send(&publish0("t", &[], &[b'x'; 64 << 10]));
     }
     flooder.ping();
+    (server, hog)
+}
+
+#[test]
+fn stops_although_clients_do_not_read() {
+    let (mut server, _hog) = with_stuck_client(&Config::default());
     let status = server.stop();
     assert!(status.success(), "it ended with {status}");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let config = Config { top: "drain_timeout = \"1h\"", ..Config::default() };
+    let (mut server, _hog) = with_stuck_client(&config);
+    server.process().signal("TERM");
+    // The listener closes first, so the first signal has arrived.
+    wait_for("the end of the listener", || {
+        TcpStream::connect(server.address()).is_err().then_some(())
+    });
+    assert!(server.process().ended().is_none(), "it did not wait for its client");
+    server.process().signal("TERM");
+    assert_eq!(server.process().wait().code(), Some(128 + 15));
+    server.ended();
 }
 
 #[test]
@@ -111,7 +139,7 @@ fn a_second_server_on_the_same_folder_is_refused() {
     let data_dir = server.data_dir();
     let file = data_dir.parent().expect("the test's folder").join("manifold.toml");
     let (status, said) = finish(&mut serve(&file, &data_dir));
-    assert!(!status.success(), "{said}");
+    assert_eq!(status.code(), Some(3), "{said}");
     // The first one goes on.
     let (mut peer, _) = Peer::connect(server.address(), 5, "still");
     peer.ping();

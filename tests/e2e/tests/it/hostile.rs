@@ -203,7 +203,7 @@ fn announced_length_is_judged_before_it_is_buffered() {
         // Before the connect time-out a CONNECT of that length is refused too.
         let mut peer = Peer::open(server.address());
         peer.set_limit(Duration::from_secs(3));
-        peer.send(&[&[0x10][..], &huge, &string("MQTT"), &[5]].concat());
+        peer.send(&[&[0x10][..], &huge, &string("MQTT"), &[5, 2, 0, 0]].concat());
         let answer = peer.try_rest().expect("a CONNECT of 256 MiB is refused at once");
         assert!(answer.iter().all(|(first, body)| *first == CONNACK && body[1] == 0x95));
     }

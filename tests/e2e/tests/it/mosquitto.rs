@@ -44,7 +44,9 @@ impl Subscriber {
 
     fn messages(&self) -> Vec<String> {
         let said = self.process.stdout();
-        said.lines().filter_map(|l| l.strip_prefix("MSG ")).map(str::to_owned).collect()
+        // The last line may still be on its way.
+        let whole = said.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+        whole.filter_map(|line| line.strip_prefix("MSG ")).map(str::to_owned).collect()
     }
 
     /// Waits until there are at least `n` messages, and returns all.
