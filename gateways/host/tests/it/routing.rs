@@ -59,6 +59,7 @@ fn a_publisher_is_heard_in_order_through_rings_of_one() {
             });
         }
     });
+    server.wait_counters(|c| c.host.ring_full > 0);
 }
 
 #[test]
