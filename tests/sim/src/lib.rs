@@ -15,6 +15,7 @@ pub mod checkers;
 pub mod client;
 mod finale;
 pub mod ledger;
+pub mod model;
 pub mod rng;
 pub mod show;
 pub mod store;

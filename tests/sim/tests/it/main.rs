@@ -1,1 +1,3 @@
+mod bench;
+mod model;
 mod simulate;

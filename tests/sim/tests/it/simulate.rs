@@ -13,7 +13,7 @@ fn simulate(name: &str, seeds: u64, profile: fn(&mut Rng) -> Profile) {
         (None, count) => (0, count.unwrap_or(seeds)),
     };
     let survey = number("SIM_SURVEY").is_some();
-    let mut failed = 0;
+    let mut failed = Vec::new();
     for seed in first..first + count {
         let again = format!("SIM_SEED={seed} cargo test -p tests-sim {name}");
         let run = std::panic::catch_unwind(|| {
@@ -29,15 +29,13 @@ fn simulate(name: &str, seeds: u64, profile: fn(&mut Rng) -> Profile) {
         });
         match run {
             Ok(None) => {}
-            Ok(Some(report)) if survey => {
-                failed += 1;
-                println!("{seed}: {report}");
-            }
+            Ok(Some(report)) if survey => failed.push(format!("{seed}: {report}")),
             Ok(Some(report)) => panic!("{report}\nagain: {again}"),
             Err(_) => panic!("panicked; again: {again}"),
         }
     }
-    assert_eq!(failed, 0, "of {count} seeds");
+    let text = failed.join("\n");
+    assert!(failed.is_empty(), "{text}\n{} of {count} seeds", failed.len());
 }
 
 #[test]
