@@ -288,8 +288,10 @@ impl Shard {
         let mut budget = self.limits.work_per_turn_max.max(1);
         while budget > 0 {
             let Some(index) = self.pop_alarm(now) else { break };
-            budget -= 1;
+            let before = self.counters.subscriptions;
             self.on_alarm(now, index, sink);
+            let removed = before.saturating_sub(self.counters.subscriptions);
+            budget = budget.saturating_sub(1 + removed as usize);
         }
         self.do_work(now, budget, sink);
         self.expire_retained(now, budget);

@@ -436,3 +436,25 @@ fn a_delivery_behind_a_gate_waits_for_credit() {
     w.demand(s, Credit::Open);
     assert_eq!(w.take(s), ["q2#1 t=x"]);
 }
+
+/// A QoS 2 message whose gate is still closed was never sent, so another member may have it.
+//= mqtt5:4.8.2-5
+#[test]
+fn a_member_that_ends_before_its_gate_opens_passes_the_message_on() {
+    let mut w = world(ONE, &[0]);
+    let (p, a) = (volatile(&mut w, 0, "p"), durable(&mut w, 0, "a"));
+    let b = volatile(&mut w, 0, "b");
+    for member in [a, b] {
+        w.subscribe(member, vec![sub("$share/g/t", 2)]);
+    }
+    w.begin_publish(p, &msg("t", "x", 2));
+    w.begin_publish(p, &msg("t", "y", 2));
+    w.turns(2);
+    let a_id = w.id_on(0, "a");
+    let again = w.link(id(&a_id));
+    w.turns(2);
+    assert_eq!(w.take(a), ["kicked 0x8E"]);
+    w.run();
+    assert_eq!(w.take(b), ["q2#1 t=y", "q2#2 t=x"]);
+    assert_eq!(w.take(again), ["connected new"]);
+}

@@ -73,6 +73,33 @@ fn a_session_with_many_filters_ends_in_portions() {
     });
 }
 
+/// Two of them share the budget of a turn.
+#[test]
+fn sessions_that_end_together_share_a_turn() {
+    everywhere(|layout| {
+        let mut w = World::with(layout, |s| s.limits.work_per_turn_max = 100);
+        let sessions: Vec<_> = ["a", "b"]
+            .iter()
+            .map(|prefix| {
+                let client_id = w.id_on(0, prefix);
+                let s = w.connect(id(&client_id).resume().expiry_s(5));
+                w.subscribe(s, (0..160).map(|n| sub(&format!("{prefix}/{n}"), 1)).collect());
+                s
+            })
+            .collect();
+        for s in sessions {
+            w.lose(s);
+        }
+        w.now = w.now.plus_seconds(5);
+        let mut left = Vec::new();
+        while w.counters().subscriptions > 0 {
+            w.turn();
+            left.push(w.counters().subscriptions);
+        }
+        assert_eq!(left, [220, 120, 20, 0]);
+    });
+}
+
 #[test]
 fn many_sessions_expire_in_portions() {
     everywhere(|layout| {

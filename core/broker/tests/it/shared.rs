@@ -318,6 +318,26 @@ fn a_group_waits_for_members_that_have_no_room() {
     });
 }
 
+/// New messages do not overtake what the group still holds.
+//= mqtt5:4.6.0-5
+#[test]
+fn held_messages_go_before_new_ones() {
+    everywhere(|layout| {
+        let (mut w, p, m) = group(layout, &[1]);
+        w.lose(m[0]);
+        for n in 1..=4 {
+            w.publish(p, msg("t", &n.to_string(), 1));
+        }
+        let back = w.connect(id("m0").keep().receive_max(2));
+        assert_eq!(w.take(back), ["q1#1 t=1", "q1#2 t=2"]);
+        w.publish(p, msg("t", "5", 1));
+        for n in 1..=3 {
+            w.ack(back, n);
+            assert_eq!(w.take(back), [format!("q1#{} t={}", n + 2, n + 2)]);
+        }
+    });
+}
+
 /// The home of the group, the member and the publisher may be three different shards.
 //= mqtt5:4.6.0-2
 #[test]
