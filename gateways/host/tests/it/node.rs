@@ -16,7 +16,7 @@ fn connections_beyond_the_limit_are_closed_at_once() {
     server.client().expect_end();
     server.wait_counters(|c| c.host.refused == 1 && c.host.accepted == 3);
     drop(clients.pop());
-    server.wait_counters(|c| c.host.links == 2);
+    server.wait_connections(2);
     server.client().send("Ein").expect("Ein");
 }
 

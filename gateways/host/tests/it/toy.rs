@@ -67,6 +67,7 @@ pub(crate) enum Entry {
     Congested(bool),
     Broken,
     Draining,
+    AtGate,
 }
 
 impl Log {
@@ -97,6 +98,25 @@ impl Log {
     }
 }
 
+/// Something that blocks until it is opened.
+#[derive(Default)]
+pub(crate) struct Gate {
+    is_open: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    pub(crate) fn open(&self) {
+        *self.is_open.lock().unwrap() = true;
+        self.opened.notify_all();
+    }
+
+    fn pass(&self) {
+        let is_open = self.is_open.lock().unwrap();
+        drop(self.opened.wait_timeout_while(is_open, PATIENCE, |is_open| !*is_open).unwrap());
+    }
+}
+
 /// The toy gateway.
 #[derive(Clone, Default)]
 pub(crate) struct Toy {
@@ -105,6 +125,8 @@ pub(crate) struct Toy {
     pub(crate) connect_deadline_ms: Option<u64>,
     /// Whether a congested link is left alone by its machine's flood.
     pub(crate) heeds_congestion: bool,
+    /// What a shard is stopped with.
+    pub(crate) gate: Arc<Gate>,
 }
 
 impl Gateway for Toy {
@@ -213,6 +235,10 @@ impl Machine for ToyMachine {
                 context.close(Close::Now(Reason::SUCCESS));
             }
             b'G' => context.close(Close::Flush(Reason::SUCCESS)),
+            b'Z' => {
+                self.toy.log.write(Entry::AtGate);
+                self.toy.gate.pass();
+            }
             b'!' => panic!("the machine is broken"),
             other => panic!("unknown verb {other}"),
         }
@@ -333,7 +359,8 @@ impl Server {
         Client::new(self.address)
     }
 
-    /// Waits until the node's counters satisfy `enough`.
+    /// Waits until the node's counters satisfy `enough`. Each shard shows its own from time to
+    /// time, so the sum is of different moments.
     pub(crate) fn wait_counters(&self, enough: impl Fn(&gateway_host::NodeCounters) -> bool) {
         let start = Instant::now();
         loop {
@@ -342,6 +369,15 @@ impl Server {
                 return;
             }
             assert!(start.elapsed() < PATIENCE, "{counters:?}");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Waits until the listener has `count` connections.
+    pub(crate) fn wait_connections(&self, count: usize) {
+        let start = Instant::now();
+        while self.node.connections()[0].1 != count {
+            assert!(start.elapsed() < PATIENCE, "{:?}", self.node.connections());
             std::thread::yield_now();
         }
     }
