@@ -11,8 +11,6 @@ use crate::config::{Config, Listener};
 pub struct MemoryBound {
     /// What each part is, and its bytes.
     pub parts: Vec<(String, u64)>,
-    /// What has a limit in number only, so that its bytes are not in the sum.
-    pub beyond: Vec<String>,
 }
 
 impl MemoryBound {
@@ -29,9 +27,6 @@ impl fmt::Display for MemoryBound {
         for (what, bytes) in &self.parts {
             writeln!(f, "  {:>10}  {what}", human(*bytes))?;
         }
-        for what in &self.beyond {
-            writeln!(f, "  {:>10}  {what}", "beyond")?;
-        }
         Ok(())
     }
 }
@@ -40,37 +35,46 @@ impl fmt::Display for MemoryBound {
 const SESSION_BYTES: u64 = 1024;
 /// A link's own state, beside its input, its output and what its gateway keeps.
 const LINK_BYTES: u64 = 2048;
+/// What a link may hold even when the buffers of all are in use.
+const SPARED_BYTES: u64 = 4096;
 /// A remembered topic with its receivers; the core holds on to this number.
 const CACHED_TOPIC_BYTES: u64 = 1024;
 /// A retained message's places in the indexes.
 const RETAINED_INDEX_BYTES: u64 = 128;
 
 /// The most memory that a server with this configuration can need: for each listener its
-/// connections times what one of them holds, and for the node what waits, what is retained, what is
-/// remembered of sessions and topics, and what the shards read and write with.
+/// connections times what one of them holds for good, and for the node the buffers of all
+/// connections, what is kept and retained, what is remembered of sessions, subscriptions and topics,
+/// and what the shards read and write with.
 pub fn memory_bound(config: &Config) -> MemoryBound {
     let limits = &config.node.limits;
-    let mut parts: Vec<_> =
-        config.listeners.iter().map(|listener| connections(config, listener)).collect();
-    let will = config.listeners.iter().map(|l| l.table.limits.max_connect_size.0).max();
-    let session = SESSION_BYTES + u64::from(limits.max_client_id_bytes) + will.unwrap_or(0);
+    let mut parts: Vec<_> = config.listeners.iter().map(connections).collect();
+    let session = SESSION_BYTES + u64::from(limits.max_client_id_bytes);
     let sessions = u64::from(limits.max_sessions);
     let retained = u64::from(limits.max_retained_messages).saturating_mul(RETAINED_INDEX_BYTES);
     let topics = u64::from(limits.max_route_cache_topics);
     let host = HostLimits::default();
-    let shard = (host.pool_bytes_max + host.output_per_turn_bytes_max) as u64;
+    let shard = (host.pool_bytes_max + 2 * host.output_per_turn_bytes_max) as u64;
     let shards = u64::from(config.shards());
     parts.extend([
         (
-            "messages that wait in sessions: max_queued_bytes_total".to_owned(),
-            limits.max_queued_bytes_total.0,
+            "buffers of all connections: max_buffered_total".to_owned(),
+            limits.links.max_buffered_total.0,
+        ),
+        (
+            "messages kept for sessions, and wills: max_kept_bytes_total".to_owned(),
+            limits.max_kept_bytes_total.0,
+        ),
+        (
+            "subscriptions: max_subscription_bytes_total".to_owned(),
+            limits.max_subscription_bytes_total.0,
         ),
         (
             "retained messages: max_retained_bytes and the indexes".to_owned(),
             limits.max_retained_bytes.0.saturating_add(retained),
         ),
         (
-            format!("{sessions} sessions of {} with client id and will", human(session)),
+            format!("{sessions} sessions of {} with client id", human(session)),
             sessions.saturating_mul(session),
         ),
         (
@@ -82,36 +86,19 @@ pub fn memory_bound(config: &Config) -> MemoryBound {
             shards.saturating_mul(shard.saturating_add(limits.links.read_buffer.0)),
         ),
     ]);
-    let beyond = vec![
-        format!("subscriptions: {} in each session, by their length", limits.max_subscriptions),
-        format!(
-            "messages in flight: {} in each session that outlives its link",
-            limits.max_inflight
-        ),
-        format!("messages held by shared groups: {} in each", limits.shared.max_held_messages),
-    ];
-    MemoryBound { parts, beyond }
+    MemoryBound { parts }
 }
 
 /// What all connections of a listener hold at most.
-fn connections(config: &Config, listener: &Listener) -> (String, u64) {
-    let (links, table) = (&config.node.limits.links, &listener.table);
-    // A packet that is not complete, and what a read brings beyond it.
-    let input = table.limits.max_packet_size.0.saturating_add(links.read_buffer.0);
-    // A link is seen to be slow when a turn's output was added, and closed when another was.
-    let turn = HostLimits::default().output_per_turn_bytes_max as u64;
-    let slow = links.max_output.0.saturating_add(links.max_output_overrun.0);
-    let output = slow.saturating_add(2 * turn);
+fn connections(listener: &Listener) -> (String, u64) {
+    let table = &listener.table;
     let own = LINK_BYTES.saturating_add(listener.own.connection_bytes(&table.limits));
-    let each = input.saturating_add(output).saturating_add(own);
+    let each = SPARED_BYTES.saturating_add(own);
     let count = u64::from(table.max_connections);
     let what = format!(
-        "listener {}: {count} connections of {} (input {}, output {}, state {})",
+        "listener {}: {count} connections of {}, without their buffers",
         table.name,
         human(each),
-        human(input),
-        human(output),
-        human(own),
     );
     (what, each.saturating_mul(count))
 }

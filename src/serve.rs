@@ -95,7 +95,7 @@ fn node_config(config: &Config) -> NodeConfig {
     let shards = config.shards();
     NodeConfig {
         shards,
-        limits: node.limits.links.host_limits(),
+        limits: node.limits.links.host_limits(config.shards()),
         broker_limits: Arc::new(node.limits.per_shard(shards)),
         store: Arc::new(|_| Box::new(MemoryStore::immediate())),
         sys_interval_s: node.sys_interval.0.map_or(0, |interval| interval.whole_seconds()),

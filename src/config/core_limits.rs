@@ -11,7 +11,7 @@ impl Limits {
             inflight_max: self.max_inflight,
             queued_messages_max: to_usize(self.max_queued_messages.into()),
             queued_bytes_max: to_usize(self.max_queued_bytes.0),
-            queued_bytes_total_max: share(self.max_queued_bytes_total.0),
+            kept_bytes_total_max: share(self.max_kept_bytes_total.0),
             overflow: match self.overflow {
                 Overflow::DropNewest => CoreOverflow::DropNewest,
                 Overflow::DropOldest => CoreOverflow::DropOldest,
@@ -24,6 +24,7 @@ impl Limits {
                 .map_or(u32::MAX, |max| max.whole_seconds().min(u32::MAX - 1)),
             sessions_max: share(self.max_sessions.into()),
             subscriptions_max: to_usize(self.max_subscriptions.into()),
+            subscription_bytes_total_max: share(self.max_subscription_bytes_total.0),
             topic_levels_max: self.max_topic_levels.into(),
             client_id_bytes_max: self.max_client_id_bytes.into(),
             retained_messages_max: share(self.max_retained_messages.into()),
@@ -45,9 +46,11 @@ impl Limits {
 }
 
 impl Links {
-    /// The bounds of links.
-    pub fn host_limits(&self) -> HostLimits {
+    /// The bounds of the links of one of `shards` shards.
+    pub fn host_limits(&self, shards: u16) -> HostLimits {
+        let buffered = self.max_buffered_total.0.div_ceil(u64::from(shards.max(1)));
         HostLimits {
+            buffered_bytes_total_max: to_usize(buffered),
             read_buffer_bytes: to_usize(self.read_buffer.0),
             write_buffer_high_bytes: to_usize(self.max_output.0),
             write_overrun_bytes_max: to_usize(self.max_output_overrun.0),

@@ -97,9 +97,11 @@ settings! {
         max_queued_messages: u32 = 10_000, 0..=100_000_000;
         /// Bytes that wait in one session beside those in flight.
         max_queued_bytes: Size = Size::mib(16), 0..=1_099_511_627_776;
-        /// Bytes that wait in all sessions of the node. Above it, publishes that would have to
-        /// wait are refused with "Quota exceeded".
-        max_queued_bytes_total: Size = Size::mib(512), 0..=1_099_511_627_776;
+        /// Bytes of all messages that the node keeps for sessions: those that wait, those in
+        /// flight to sessions that outlive their connection, those held by shared groups, and
+        /// wills. Above it, publishes that would have to be kept are refused with "Quota
+        /// exceeded".
+        max_kept_bytes_total: Size = Size::mib(512), 0..=1_099_511_627_776;
         /// What a full session queue drops.
         overflow: Overflow = Overflow::DropNewest;
         /// Whether QoS 0 messages wait for sessions whose client is away.
@@ -110,6 +112,9 @@ settings! {
         max_sessions: u32 = 1_000_000, 1..=100_000_000;
         /// Subscriptions of one session.
         max_subscriptions: u32 = 100_000, 1..=100_000_000;
+        /// Bytes of all subscriptions of the node, estimated from their filters' length. More are
+        /// refused with "Quota exceeded".
+        max_subscription_bytes_total: Size = Size::mib(512), 0..=1_099_511_627_776;
         /// Levels of a topic name or filter.
         max_topic_levels: u16 = 128, 1..=32_768;
         /// Longest client identifier, in bytes of UTF-8.
@@ -154,6 +159,10 @@ settings! {
         /// Bytes beyond `max_output`, of answers that cannot wait, before a slow client is
         /// disconnected.
         max_output_overrun: Size = Size::mib(4), 0..=1_073_741_824;
+        /// Bytes that all connections of the node hold together: output that waits and packets that
+        /// are not complete. From half of it on clients count as slow at 64KiB, and above it those
+        /// that hold more than 4KiB are disconnected.
+        max_buffered_total: Size = Size::mib(1024), 1_048_576..=1_099_511_627_776;
         /// Time after which a client is disconnected that takes no byte of what waits for it.
         stall_timeout: Lapse = Lapse::seconds(60), 1_000..=86_400_000;
     }

@@ -32,19 +32,17 @@ loopback is refused unless `allow_anonymous = true` stands in it.
 `manifold check` ends with a line `memory bound: BYTES bytes (..)` and how it is made up, as if
 everything were at its limit at once:
 
-- for each listener `max_connections` times what one connection can hold: a packet that is not
-  complete (`max_packet_size`) with one `read_buffer`, output (`max_output`, `max_output_overrun`,
-  and what two turns of a shard can add before it is noticed), and its state with topic aliases and
-  packet identifiers;
-- messages that wait in sessions (`max_queued_bytes_total`) and retained messages
-  (`max_retained_bytes` and their indexes);
-- `max_sessions` with a client id and a will each, `max_route_cache_topics` remembered topics, and
-  the buffers of the shards.
+- for each listener `max_connections` times what one connection holds for good: its state with topic
+  aliases and packet identifiers, and 4KiB of buffers;
+- what all connections hold together from turn to turn: output that waits and packets that are not
+  complete (`max_buffered_total`), and what two turns of a shard can add before it is noticed;
+- messages kept for sessions, and wills (`max_kept_bytes_total`), retained messages
+  (`max_retained_bytes` and their indexes), subscriptions (`max_subscription_bytes_total`);
+- `max_sessions` with a client id each, `max_route_cache_topics` remembered topics, and the buffers
+  of the shards.
 
-Beyond it is what has a limit in number only: subscriptions (`max_subscriptions` in each session),
-messages in flight to sessions that outlive their link (`max_inflight` in each), and messages held
-by shared groups (`max_held_messages` in each). The program itself, the allocator's slack and the
-kernel's socket buffers come on top.
+Mail between shards is bounded in number (64 batches for each pair of shards), not in bytes; what it
+carries is counted once it has arrived.
 
 ";
 

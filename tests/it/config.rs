@@ -33,7 +33,7 @@ fn settings_arrive_where_they_belong() {
         drain_timeout = "1500ms"
         sys_interval = "never"
         [limits]
-        max_queued_bytes_total = "10MiB"
+        max_kept_bytes_total = "10MiB"
         max_session_expiry = "1h"
         [limits.shared]
         strategy = "sticky"
@@ -59,7 +59,7 @@ fn settings_arrive_where_they_belong() {
     let names: Vec<_> = config.listeners.iter().map(|l| l.table.name.as_str()).collect();
     assert_eq!(names, ["a", "b"]);
     let core = config.node.limits.per_shard(2);
-    assert_eq!(core.queued_bytes_total_max, 5 << 20);
+    assert_eq!(core.kept_bytes_total_max, 5 << 20);
     assert_eq!(core.session_expiry_max_s, 3600);
     assert_eq!(core.share_strategy_by_name[0].0.as_ref(), "the north");
 }

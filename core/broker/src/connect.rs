@@ -151,6 +151,10 @@ impl Shard {
         if topic.len() > TOPIC_BYTES_MAX {
             return Err(Reason::TOPIC_NAME_INVALID);
         }
+        let kept = self.counters.kept_bytes + will.message.size() as u64;
+        if kept > self.limits.kept_bytes_total_max as u64 {
+            return Err(Reason::QUOTA_EXCEEDED);
+        }
         let Some(authorizer) = &self.plugins.authorizer else { return Ok(()) };
         let action = Action::Publish { qos: will.message.qos(), retain: will.message.retain() };
         if authorizer.authorize(client, identity, action, &topic) {
@@ -207,7 +211,7 @@ impl Shard {
         session.mountpoint = mountpoint;
         //= mqtt5:3.1.2-7
         //= mqtt311:3.1.2-8
-        session.will = connect.will;
+        session.set_will(connect.will, &mut self.counters);
         //= mqtt5:3.1.3-9
         session.will_at = None;
         if session.is_durable() {
@@ -219,7 +223,7 @@ impl Shard {
                 expiry,
                 mountpoint,
             });
-            let will = session.will.clone();
+            let will = session.will().cloned().map(Box::new);
             self.journal.push(Mutation::Will { session: origin, will });
         } else if was_durable {
             // From here on it ends with its link, which a crash closes.
@@ -314,18 +318,18 @@ impl Shard {
         //= mqtt311:3.14.4-3
         //= mqtt311:3.1.2-10
         if cause == DisconnectCause::Farewell {
-            session.will = None;
+            session.set_will(None, &mut self.counters);
         }
         //= mqtt5:4.1.0-1
         //= mqtt311:4.1.0-1
         //= mqtt311:4.1.0-2
         session.ends_at = session.expiry.deadline(now);
         //= mqtt5:3.1.2-8
-        session.will_at = session.will.as_ref().map(|will| now.plus_seconds(will.delay_s));
+        session.will_at = session.will().map(|will| now.plus_seconds(will.delay_s));
         if session.is_durable() {
             let (origin, expiry) = (session.origin, session.expiry);
             self.journal.push(Mutation::LinkClosed { session: origin, at: now, expiry });
-            if session.will.is_none() {
+            if session.will().is_none() {
                 self.journal.push(Mutation::Will { session: origin, will: None });
             }
         } else if was_durable {
@@ -371,7 +375,7 @@ impl Shard {
     fn publish_will(&mut self, now: Timestamp, index: SessionIndex, sink: &mut dyn Sink) {
         let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
         session.will_at = None;
-        let Some(will) = session.will.take() else { return };
+        let Some(will) = session.set_will(None, &mut self.counters) else { return };
         if session.is_durable() {
             self.journal.push(Mutation::Will { session: session.origin, will: None });
         }
@@ -448,7 +452,7 @@ impl Shard {
             let will = will.clone();
             self.journal.push(Mutation::Will { session: session.origin, will });
         }
-        session.will = will;
+        session.set_will(will, &mut self.counters);
     }
 
     pub(crate) fn on_demand(

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use core_model::{BrokerLimits, Delivery, Event, ShardId, SlotId, Timestamp};
+use core_model::{BrokerLimits, Delivery, Event, ShardId, SlotId, StoredMessage, Timestamp};
 
 use crate::journal::Journal;
 use crate::mail::Letter;
@@ -68,6 +68,21 @@ impl Cx<'_> {
         } else {
             self.out.send(slot.shard, Letter::Event { slot, event: event.detach() });
         }
+    }
+
+    /// Makes room for a message that is kept for a session; `false` when there is none.
+    pub(crate) fn keep(&mut self, message: &StoredMessage) -> bool {
+        let size = message.size() as u64;
+        let fits = self.counters.kept_bytes + size <= self.limits.kept_bytes_total_max as u64;
+        if fits {
+            self.counters.kept_bytes += size;
+        }
+        fits
+    }
+
+    /// A message is kept for a session no more.
+    pub(crate) fn let_go(&mut self, message: &StoredMessage) {
+        self.counters.kept_bytes -= message.size() as u64;
     }
 
     /// A delivery, counted.

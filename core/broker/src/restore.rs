@@ -6,6 +6,7 @@ use crate::mail::Letter;
 use crate::routes::{Interest, SessionIndex};
 use crate::session::{Session, Subscribed};
 use crate::shard::{Shard, Sink};
+use crate::subscribe::subscription_bytes;
 
 type ByOrigin = HashMap<OriginId, SessionIndex, foldhash::fast::FixedState>;
 
@@ -107,14 +108,17 @@ impl Shard {
             session.ends_at = session.expiry.deadline(now);
         }
         if session.will_at.is_none() {
-            session.will_at = session.will.as_ref().map(|will| now.plus_seconds(will.delay_s));
+            session.will_at = session.will().map(|will| now.plus_seconds(will.delay_s));
         }
-        let (messages, bytes) = session.outgoing.queued_size();
+        let (messages, queued, inflight) = session.outgoing.sizes();
         self.counters.queued_messages += messages as u64;
-        self.counters.queued_bytes += bytes as u64;
+        self.counters.queued_bytes += queued as u64;
+        let will = session.will().map_or(0, |will| will.message.size());
+        self.counters.kept_bytes += (queued + inflight + will) as u64;
         let subscriptions: Vec<Subscribed> = session.subscriptions.values().cloned().collect();
         for subscribed in &subscriptions {
             self.counters.subscriptions += 1;
+            self.counters.subscription_bytes += subscription_bytes(&subscribed.filter);
             if subscribed.filter.share_name().is_some() {
                 self.counters.subscriptions_shared += 1;
                 if let Some(session) = self.sessions.get_mut(index.0 as usize) {
@@ -162,7 +166,7 @@ fn replay_in(session: &mut Session, mutation: Mutation) {
         Mutation::LinkClosed { at, expiry, .. } => {
             session.expiry = expiry;
             session.ends_at = expiry.deadline(at);
-            session.will_at = session.will.as_ref().map(|will| at.plus_seconds(will.delay_s));
+            session.will_at = session.will().map(|will| at.plus_seconds(will.delay_s));
         }
         Mutation::Subscribed { subscription, identifier, .. } => {
             let subscribed = Subscribed {
@@ -176,7 +180,7 @@ fn replay_in(session: &mut Session, mutation: Mutation) {
         }
         Mutation::Unsubscribed { filter, .. } => drop(session.subscriptions.remove(&filter)),
         Mutation::Will { will, .. } => {
-            session.will = will;
+            session.restore_will(will);
             session.will_at = None;
         }
         Mutation::Queued { sequence, message, terms, .. } => {

@@ -8,6 +8,7 @@ use core_store::{Lsn, Mutation};
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
+use crate::Counters;
 use crate::context::Cx;
 use crate::journal::Gated;
 use crate::outgoing::{Outgoing, Receiver};
@@ -28,7 +29,7 @@ pub(crate) struct Session {
     pub(crate) identity: Identity,
     /// Topic prefix with its placeholders replaced.
     pub(crate) mountpoint: Box<str>,
-    pub(crate) will: Option<Box<Will>>,
+    will: Option<Box<Will>>,
     /// When the will is due, while there is no link.
     pub(crate) will_at: Option<Timestamp>,
     /// When it is looked at again.
@@ -146,6 +147,28 @@ impl Session {
         filter.strip_prefix(&*self.mountpoint).is_some_and(|filter| {
             self.subscriptions.contains_key(format!("{share}{filter}").as_str())
         })
+    }
+
+    /// What is published when the client is gone without a farewell.
+    pub(crate) fn will(&self) -> Option<&Will> {
+        self.will.as_deref()
+    }
+
+    /// Replaces or removes the will, which counts among the messages that are kept; gives the old
+    /// one back.
+    pub(crate) fn set_will(
+        &mut self,
+        will: Option<Box<Will>>,
+        counters: &mut Counters,
+    ) -> Option<Box<Will>> {
+        let size = |will: &Option<Box<Will>>| will.as_ref().map_or(0, |w| w.message.size() as u64);
+        counters.kept_bytes = counters.kept_bytes + size(&will) - size(&self.will);
+        std::mem::replace(&mut self.will, will)
+    }
+
+    /// Takes the will from the store; it is counted when all of it is taken up.
+    pub(crate) fn restore_will(&mut self, will: Option<Box<Will>>) {
+        self.will = will;
     }
 
     /// Whether it must survive a crash.

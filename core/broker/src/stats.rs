@@ -41,6 +41,10 @@ pub struct Counters {
     pub queued_messages: u64,
     /// Bytes waiting in sessions now.
     pub queued_bytes: u64,
+    /// Bytes of messages kept for sessions now: waiting, in flight, held by shared groups, wills.
+    pub kept_bytes: u64,
+    /// Bytes of subscriptions now, an estimate from their filters' length.
+    pub subscription_bytes: u64,
     /// Topics in the route cache now.
     pub route_cache_topics: u64,
 }
@@ -68,6 +72,8 @@ impl Counters {
         self.publishes_refused += other.publishes_refused;
         self.queued_messages += other.queued_messages;
         self.queued_bytes += other.queued_bytes;
+        self.kept_bytes += other.kept_bytes;
+        self.subscription_bytes += other.subscription_bytes;
         self.route_cache_topics += other.route_cache_topics;
     }
 }

@@ -179,6 +179,11 @@ impl Shard {
         if is_new && session.subscriptions.len() >= self.limits.subscriptions_max {
             return Reason::QUOTA_EXCEEDED;
         }
+        let bytes = subscription_bytes(&filter);
+        let total = self.counters.subscription_bytes + bytes;
+        if is_new && total > self.limits.subscription_bytes_total_max as u64 {
+            return Reason::QUOTA_EXCEEDED;
+        }
         let subscribed = Subscribed {
             filter,
             qos: subscription.qos,
@@ -238,6 +243,7 @@ impl Shard {
         if is_new {
             session.shared += shared as u32;
             self.counters.subscriptions += 1;
+            self.counters.subscription_bytes += subscription_bytes(&subscribed.filter);
             self.counters.subscriptions_shared += shared;
         }
     }
@@ -368,6 +374,7 @@ impl Shard {
             let Some(filter) = filters.pop() else { break };
             budget -= 1;
             self.counters.subscriptions -= 1;
+            self.counters.subscription_bytes -= subscription_bytes(&filter);
             if filter.share_name().is_some() {
                 self.counters.subscriptions_shared -= 1;
                 self.leave_group(now, index, &filter, sink);
@@ -518,6 +525,13 @@ impl Shard {
         };
         cx.event(pending.caller.slot, Event::Retained(Box::new(retained)));
     }
+}
+
+/// What a subscription may cost: its filter in the session, in the routes and once more in transit,
+/// and the entries around it.
+pub(crate) fn subscription_bytes(filter: &Filter) -> u64 {
+    const ENTRY_BYTES: u64 = 512;
+    ENTRY_BYTES + 3 * filter.as_str().len() as u64
 }
 
 //= mqtt5:3.8.4-7

@@ -37,9 +37,10 @@ pub struct BrokerLimits {
     pub queued_messages_max: usize,
     /// Bytes waiting in one session beside those in flight.
     pub queued_bytes_max: usize,
-    /// Bytes waiting in all sessions of one shard; above it publishes to sessions that would queue
-    /// are refused with "Quota exceeded".
-    pub queued_bytes_total_max: usize,
+    /// Bytes of messages that one shard keeps for its sessions: waiting, in flight to sessions that
+    /// outlive their link, held by shared groups, wills. Above it publishes that would have to be
+    /// kept are refused with "Quota exceeded".
+    pub kept_bytes_total_max: usize,
     /// What a full session queue does.
     pub overflow: Overflow,
     /// Whether QoS 0 messages are queued for sessions without a link.
@@ -50,6 +51,9 @@ pub struct BrokerLimits {
     pub sessions_max: usize,
     /// Subscriptions of one session.
     pub subscriptions_max: usize,
+    /// Bytes of the subscriptions of one shard, estimated from their filters' length; more are
+    /// refused with "Quota exceeded".
+    pub subscription_bytes_total_max: usize,
     /// Levels of a topic name or filter.
     pub topic_levels_max: usize,
     /// Longest client identifier in bytes.
@@ -79,12 +83,13 @@ impl Default for BrokerLimits {
             inflight_max: 1024,
             queued_messages_max: 10_000,
             queued_bytes_max: 16 << 20,
-            queued_bytes_total_max: 512 << 20,
+            kept_bytes_total_max: 512 << 20,
             overflow: Overflow::default(),
             queue_qos0_offline: false,
             session_expiry_max_s: u32::MAX,
             sessions_max: 1_000_000,
             subscriptions_max: 100_000,
+            subscription_bytes_total_max: 512 << 20,
             topic_levels_max: 128,
             client_id_bytes_max: 65_535,
             retained_messages_max: 1_000_000,

@@ -91,6 +91,10 @@ pub struct HostLimits {
     pub write_buffer_high_bytes: usize,
     /// Output that a machine may add after it was told; more closes the link.
     pub write_overrun_bytes_max: usize,
+    /// Bytes that all links of a shard may hold from turn to turn: output that waits and packets that
+    /// are not complete. Above it, links that hold more than 4 KiB are closed as they come up; from
+    /// half of it on, links count as congested at 64 KiB.
+    pub buffered_bytes_total_max: usize,
     /// Seconds after which a link is closed that takes none of the output that waits for it.
     pub write_stall_timeout_s: u32,
     /// Seconds that the last output of a closing link has.
@@ -119,6 +123,7 @@ impl Default for HostLimits {
             read_buffer_bytes: 64 * 1024,
             write_buffer_high_bytes: 1 << 20,
             write_overrun_bytes_max: 4 << 20,
+            buffered_bytes_total_max: 1 << 30,
             write_stall_timeout_s: 60,
             close_timeout_s: 5,
             linger_timeout_s: 2,

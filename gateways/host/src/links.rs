@@ -31,6 +31,8 @@ pub(crate) struct OpenLink {
     pub(crate) stalled_since: Option<Timestamp>,
     /// While the link is congested: the size beyond which its output must not grow.
     pub(crate) output_bytes_max: Option<usize>,
+    /// What it holds of the shard's buffers, as last counted.
+    counted: usize,
     /// Whether it is on the list of links that a turn has to finish.
     touched: bool,
     /// Whether it is on the list of links to read.
@@ -108,6 +110,8 @@ pub(crate) struct Links {
     pub(crate) touched: Vec<u32>,
     /// Bytes of output since the last write.
     pub(crate) unflushed: usize,
+    /// Bytes that links hold from turn to turn, as last counted.
+    pub(crate) buffered: usize,
     shard: ShardId,
     ready: Arc<ReadyList>,
     pub(crate) table: Table<OpenLink>,
@@ -133,6 +137,7 @@ impl Links {
             to_read: Vec::new(),
             touched: Vec::new(),
             unflushed: 0,
+            buffered: 0,
             shard,
             ready,
             table: Table::new(),
@@ -173,6 +178,7 @@ impl Links {
             blocked: false,
             stalled_since: None,
             output_bytes_max: None,
+            counted: 0,
             touched: false,
             queued: false,
             // What it brings along is to be decoded even if nothing more comes.
@@ -189,6 +195,7 @@ impl Links {
     /// Takes a link out of the table.
     pub(crate) fn remove(&mut self, index: u32) -> Option<OpenLink> {
         let mut link = self.table.remove(index)?;
+        self.buffered -= link.counted;
         self.timers.disarm(index);
         self.counters.links = self.table.len() as u64;
         let left = link.output.len();
@@ -205,6 +212,15 @@ impl Links {
             link.touched = true;
             self.touched.push(index);
         }
+    }
+
+    /// Counts what a link holds now, and says how much that is.
+    pub(crate) fn recount(&mut self, index: u32) -> usize {
+        let Some(link) = self.at(index) else { return 0 };
+        let holds = link.output.len() + link.unread.len();
+        let before = std::mem::replace(&mut link.counted, holds);
+        self.buffered = self.buffered + holds - before;
+        holds
     }
 
     /// The end of the turn has looked at a link.

@@ -67,6 +67,8 @@ impl ShardLoop {
         match std::mem::take(&mut link.unread) {
             Unread::Growing(mut own) => {
                 own.grow(scratch.len());
+                // The end of the turn counts what it holds.
+                self.links.touch(index);
                 if let Some((decoding, _)) = self.read_into(index, &mut own) {
                     own.consume(decoding.used, decoding.need);
                     let kept = if own.fits_into(scratch.len()) {

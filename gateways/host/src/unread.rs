@@ -16,6 +16,17 @@ pub(crate) enum Unread {
     Growing(Box<Buffer>),
 }
 
+impl Unread {
+    /// Bytes of memory that it holds.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Unread::Nothing => 0,
+            Unread::Short(bytes) => bytes.len(),
+            Unread::Growing(buffer) => buffer.len(),
+        }
+    }
+}
+
 /// Memory to read into.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {

@@ -3,6 +3,11 @@ use core_model::{Reason, Timestamp};
 use crate::Close;
 use crate::links::{Links, Phase, reclaim};
 
+/// Output from which on a link counts as congested when the shard's buffers get scarce.
+const SCARCE_HIGH_BYTES: usize = 64 * 1024;
+/// A link that holds no more than this is not closed for the memory of all.
+const SPARED_BYTES: usize = 4096;
+
 /// Output per link that is worth a system call in the middle of a turn.
 const WORTHY_BYTES_MIN: usize = 1024;
 
@@ -37,6 +42,7 @@ impl Links {
             self.finished(index);
             self.write(index);
             self.judge_congestion(index);
+            self.judge_memory(index);
             self.settle(index);
         }
         // Keep the larger buffer; the other one holds links touched meanwhile, if any.
@@ -85,7 +91,11 @@ impl Links {
     /// Tells a machine when its link becomes congested or is free again, and closes a link whose
     /// machine does not listen.
     fn judge_congestion(&mut self, index: u32) {
-        let high = self.limits.write_buffer_high_bytes;
+        let scarce = self.buffered > self.limits.buffered_bytes_total_max / 2;
+        let high = match self.limits.write_buffer_high_bytes {
+            high if scarce => high.min(SCARCE_HIGH_BYTES),
+            high => high,
+        };
         let overrun = self.limits.write_overrun_bytes_max;
         let Some(link) = self.at(index) else { return };
         if !matches!(link.phase, Phase::Open(_)) {
@@ -106,6 +116,19 @@ impl Links {
                 self.close(index, Close::Now(Reason::SERVER_BUSY));
             }
             None | Some(_) => {}
+        }
+    }
+
+    /// Closes a link that holds a noticeable part of the shard's buffers when these are all in use.
+    /// A client that reads what it gets and sends whole packets holds nothing from turn to turn.
+    fn judge_memory(&mut self, index: u32) {
+        let holds = self.recount(index);
+        if holds > SPARED_BYTES && self.buffered > self.limits.buffered_bytes_total_max {
+            self.counters.links_overrun += 1;
+            self.close(index, Close::Now(Reason::SERVER_BUSY));
+            if let Some(link) = self.at(index) {
+                link.phase = Phase::Gone;
+            }
         }
     }
 

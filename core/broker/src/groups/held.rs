@@ -24,11 +24,16 @@ impl Shard {
         }
         let max = self.limits.group_held_messages_max;
         let Some(group) = self.groups.by_name.get_mut(name) else { return };
+        let message = Arc::clone(arriving.stored());
+        let kept = self.counters.kept_bytes + message.size() as u64;
         if group.held.len() >= max {
             self.counters.dropped_queue_full += 1;
             return;
         }
-        let message = Arc::clone(arriving.stored());
+        if kept > self.limits.kept_bytes_total_max as u64 {
+            return dispatched.add(Offered::Refused);
+        }
+        self.counters.kept_bytes = kept;
         let sequence = group.held.back().map_or(0, |(last, _)| last + 1);
         group.held.push_back((sequence, Arc::clone(&message)));
         let group = name.as_ref().into();
@@ -47,7 +52,8 @@ impl Shard {
     ) {
         let mut dispatched = Dispatched::default();
         if let Some(group) = self.groups.by_name.get_mut(name) {
-            // It is older than what is held.
+            // It is older than what is held, and had its room at the member that gives it back.
+            self.counters.kept_bytes += message.size() as u64;
             let sequence = group.held.front().map_or(0, |(first, _)| first - 1);
             group.held.push_front((sequence, Arc::clone(&message)));
             self.journal.push(Mutation::GroupHeld { group: name.into(), sequence, message });
@@ -84,6 +90,7 @@ impl Shard {
             }
             let key = Arc::clone(key);
             group.held.pop_front();
+            self.counters.kept_bytes -= message.size() as u64;
             self.journal.push(Mutation::GroupTaken { group: name.into(), sequence });
             match place.and_then(|place| group.members.get_mut(place)) {
                 Some(member) => {
@@ -105,14 +112,18 @@ impl Shard {
             self.open_group(name, filter.topic_filter());
         }
         let Some(group) = self.groups.by_name.get_mut(name) else { return };
+        self.counters.kept_bytes += message.size() as u64;
         let place = group.held.partition_point(|(other, _)| *other < sequence);
         group.held.insert(place, (sequence, message));
     }
 
     /// A held message was taken before the process ended.
     pub(crate) fn forget_held(&mut self, name: &str, sequence: i64) {
-        if let Some(group) = self.groups.by_name.get_mut(name) {
-            group.held.retain(|(other, _)| *other != sequence);
+        if let Some(group) = self.groups.by_name.get_mut(name)
+            && let Some(place) = group.held.iter().position(|(other, _)| *other == sequence)
+            && let Some((_, message)) = group.held.remove(place)
+        {
+            self.counters.kept_bytes -= message.size() as u64;
         }
     }
 }

@@ -293,7 +293,10 @@ impl Shard {
         let Some(group) = self.groups.by_name.get_mut(name) else { return };
         if group.members.is_empty() && group.joining.is_empty() {
             let filter = std::mem::take(&mut group.filter);
-            self.counters.dropped_discarded += group.held.len() as u64;
+            for (_, message) in &group.held {
+                self.counters.dropped_discarded += 1;
+                self.counters.kept_bytes -= message.size() as u64;
+            }
             self.groups.by_name.remove(name);
             self.routes.clear_group(&filter, name);
             self.out

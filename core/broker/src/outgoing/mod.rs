@@ -199,9 +199,10 @@ impl Outgoing {
         self.queue.len()
     }
 
-    /// Messages that wait, and their bytes.
-    pub(crate) fn queued_size(&self) -> (usize, usize) {
-        (self.queue.len(), self.queued_bytes)
+    /// Messages that wait, their bytes, and the bytes of those in flight.
+    pub(crate) fn sizes(&self) -> (usize, usize, usize) {
+        let inflight = self.inflight.iter().filter_map(|entry| entry.message.as_ref());
+        (self.queue.len(), self.queued_bytes, inflight.map(|message| message.size()).sum())
     }
 
     /// Whether the client takes messages at all now.
@@ -231,9 +232,7 @@ impl Outgoing {
             && self.resends == 0
             && let Some(handle) = self.allot_handle()
         {
-            let durable = to.durable;
-            self.begin(cx, to, arriving, terms, handle);
-            return Offered::Taken { durable };
+            return self.begin(cx, to, arriving, terms, handle);
         }
         self.enqueue(cx, to, arriving, terms)
     }
@@ -316,13 +315,13 @@ impl Outgoing {
         arriving: &mut Arriving<'_>,
         terms: Terms<'_>,
         handle: u16,
-    ) {
+    ) -> Offered {
+        let keep = self.keeps(to, terms.group.is_some());
+        if keep && !cx.keep(arriving.stored()) {
+            return Offered::Refused;
+        }
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let keep = to.durable || terms.group.is_some() || self.keep;
-        if keep {
-            arriving.stored();
-        }
         if to.durable {
             let message = Arc::clone(arriving.stored());
             let terms = terms.to_journal();
@@ -343,6 +342,13 @@ impl Outgoing {
         };
         self.quota_used += 1;
         self.launch(cx, to, entry, arriving.reference(), arriving.view.payload.len());
+        Offered::Taken { durable: to.durable }
+    }
+
+    /// Whether a delivery's message must be kept while it is in flight: somebody may ask for it
+    /// again.
+    fn keeps(&self, to: Receiver, of_group: bool) -> bool {
+        to.durable || of_group || self.keep
     }
 
     /// Files an entry with a fresh handle and sends it, or leaves it for the journal's gate.
@@ -387,9 +393,6 @@ impl Outgoing {
         terms: Terms<'_>,
     ) -> Offered {
         let size = arriving.stored().size();
-        if cx.counters.queued_bytes as usize + size > cx.limits.queued_bytes_total_max {
-            return Offered::Refused;
-        }
         while self.queue.len() >= cx.limits.queued_messages_max
             || self.queued_bytes + size > cx.limits.queued_bytes_max
         {
@@ -404,6 +407,10 @@ impl Outgoing {
             if let Some(oldest) = self.unqueue(cx) {
                 self.forget(cx, to, oldest.sequence, oldest.qos, oldest.group);
             }
+        }
+        if !cx.keep(arriving.stored()) {
+            cx.counters.dropped_queue_full += u64::from(terms.qos == QoS::AtMostOnce);
+            return Offered::Refused;
         }
         let sequence = self.next_sequence;
         self.next_sequence += 1;
@@ -438,6 +445,7 @@ impl Outgoing {
         let queued = self.queue.pop_front()?;
         let size = queued.message.size();
         self.queued_bytes -= size;
+        cx.let_go(&queued.message);
         self.queued_qos0 -= u32::from(queued.qos == QoS::AtMostOnce);
         cx.counters.queued_messages -= 1;
         cx.counters.queued_bytes -= size as u64;
@@ -477,10 +485,15 @@ impl Outgoing {
 
     fn send_queued(&mut self, cx: &mut Cx<'_>, to: Receiver, queued: Queued, handle: u16) {
         let message = queued.message;
+        let keep = queued.qos != QoS::AtMostOnce && self.keeps(to, queued.group.is_some());
+        if keep {
+            // It had its room a moment ago.
+            cx.counters.kept_bytes += message.size() as u64;
+        }
         let entry = InFlight {
             sequence: queued.sequence,
             sent_at: cx.now,
-            message: (queued.qos != QoS::AtMostOnce).then(|| Arc::clone(&message)),
+            message: keep.then(|| Arc::clone(&message)),
             group: queued.group,
             identifiers: queued.identifiers,
             handle,

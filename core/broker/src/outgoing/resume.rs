@@ -143,6 +143,9 @@ impl Outgoing {
     /// unacknowledged QoS 1 and never-sent QoS 2 messages, never a QoS 2 message that was begun.
     pub(crate) fn end(&mut self, cx: &mut Cx<'_>, returned: &mut Vec<Returned>) {
         for entry in std::mem::take(&mut self.inflight) {
+            if let Some(message) = &entry.message {
+                cx.let_go(message);
+            }
             //= mqtt5:4.8.2-5
             let untouched = entry.qos == QoS::AtLeastOnce || !entry.begun;
             if let (Some(group), Some(message), true) = (entry.group, entry.message, untouched) {

@@ -58,7 +58,9 @@ impl Outgoing {
             State::Sent | State::Released => {
                 entry.state = State::Released;
                 // From here only the handle matters.
-                entry.message = None;
+                if let Some(message) = entry.message.take() {
+                    cx.let_go(&message);
+                }
                 if let Some(slot) = to.slot {
                     cx.event(slot, Event::Release { handle, reason: Reason::SUCCESS });
                 }
@@ -69,6 +71,9 @@ impl Outgoing {
 
     pub(super) fn finish(&mut self, cx: &mut Cx<'_>, to: Receiver, index: usize) {
         if let Some(entry) = self.take(index) {
+            if let Some(message) = &entry.message {
+                cx.let_go(message);
+            }
             self.forget(cx, to, entry.sequence, entry.qos, entry.group);
         }
         if !self.queue.is_empty() || self.resends > 0 {
@@ -99,6 +104,7 @@ impl Outgoing {
                     let sequence = entry.sequence;
                     cx.journal.push(Mutation::Settled { session: to.origin, sequence });
                 }
+                cx.let_go(&message);
                 let returned = Returned { group, message };
                 cx.notes.push(Note::GroupReturned {
                     returned,

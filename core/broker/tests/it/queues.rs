@@ -121,7 +121,7 @@ fn a_live_client_that_does_not_settle_has_a_bounded_queue() {
 fn the_total_of_a_shard_refuses_the_publisher() {
     everywhere(|layout| {
         let size = size_of("x");
-        let (mut w, p) = absent(layout, |s| s.limits.queued_bytes_total_max = 2 * size);
+        let (mut w, p) = absent(layout, |s| s.limits.kept_bytes_total_max = 2 * size);
         assert_eq!(w.publish(p, msg("t", "x", 1)), 0);
         assert_eq!(w.publish(p, msg("t", "x", 2).id(5)), 0);
         assert_eq!(w.publish(p, msg("t", "x", 1)), 0x97);
@@ -133,8 +133,11 @@ fn the_total_of_a_shard_refuses_the_publisher() {
         let live = w.connect(id("live"));
         w.subscribe(live, vec![sub("u", 1)]);
         assert_eq!(w.publish(p, msg("u", "x", 1)), 0);
-        // Room comes back with the client.
-        assert_eq!(payloads(&mut w), ["x", "x"]);
+        // Room comes back when the client has settled, not before.
+        let s = w.connect(id("s").keep());
+        assert_eq!(w.take(s), ["q1#1 t=x", "q2#2 t=x"]);
+        assert_eq!(w.publish(p, msg("t", "x", 1)), 0x97);
+        w.ack(s, 1);
         assert_eq!(w.publish(p, msg("t", "x", 1)), 0);
     });
 }
