@@ -32,7 +32,7 @@ settings! {
         /// Topic aliases that a client may set; 0 for none.
         max_topic_aliases_in: u16 = 32, 0..=65_535;
         /// Bytes that the topics behind one client's aliases may have together.
-        max_topic_alias_bytes: Size = Size::kib(256), 0..=4_294_967_295;
+        max_topic_alias_bytes: Size = Size::kib(32), 0..=4_294_967_295;
         /// Topic aliases that the server sets, if the client takes so many; 0 for none.
         max_topic_aliases_out: u16 = 32, 0..=65_535;
         /// Longest keep alive that a 5.0 client gets; with a value here, none at all is not

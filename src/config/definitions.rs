@@ -118,7 +118,7 @@ settings! {
         /// Levels of a topic name or filter.
         max_topic_levels: u16 = 128, 1..=32_768;
         /// Longest client identifier, in bytes of UTF-8.
-        max_client_id_bytes: u16 = 65_535, 1..=65_535;
+        max_client_id_bytes: u16 = 1_024, 1..=65_535;
         /// Retained messages of the node; more are refused with "Quota exceeded".
         max_retained_messages: u32 = 1_000_000, 0..=100_000_000;
         /// Bytes of retained messages of the node; more are refused with "Quota exceeded".

@@ -91,7 +91,7 @@ impl Default for BrokerLimits {
             subscriptions_max: 100_000,
             subscription_bytes_total_max: 512 << 20,
             topic_levels_max: 128,
-            client_id_bytes_max: 65_535,
+            client_id_bytes_max: 1_024,
             retained_messages_max: 1_000_000,
             retained_bytes_max: 512 << 20,
             route_cache_topics_max: 65_536,

@@ -77,7 +77,7 @@ impl Default for MqttConfig {
             subscription_ids_available: true,
             receive_maximum: 1024,
             topic_alias_max_in: 32,
-            topic_alias_bytes_max: 1 << 18,
+            topic_alias_bytes_max: 1 << 15,
             topic_alias_max_out: 32,
             keep_alive_max_s: 0,
             server_keep_alive_s: 0,
