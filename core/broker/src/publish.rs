@@ -70,14 +70,14 @@ impl Shard {
         &mut self,
         now: Timestamp,
         index: SessionIndex,
-        publish: Publish<'_>,
+        publish: &mut Publish<'_>,
         sink: &mut dyn Sink,
     ) {
-        let Publish { ticket, id, message } = publish;
-        match message {
+        let (ticket, id) = (publish.ticket, publish.id);
+        match &mut publish.message {
             PublishMessage::View(view) => self.take_in_view(now, index, ticket, id, view, sink),
             PublishMessage::Stored(stored) => {
-                self.take_in_view(now, index, ticket, id, stored.view(), sink);
+                self.take_in_view(now, index, ticket, id, &mut stored.view(), sink);
             }
         }
     }
@@ -88,7 +88,7 @@ impl Shard {
         index: SessionIndex,
         ticket: Ticket,
         id: u16,
-        mut message: Message<'_>,
+        message: &mut Message<'_>,
         sink: &mut dyn Sink,
     ) {
         let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
@@ -103,28 +103,39 @@ impl Shard {
             let answer = Answer { ticket, id, reason: Reason::SUCCESS, waits: 0, lsn: Lsn(0) };
             return self.answer_publish(now, index, AckKind::Repeated, answer, sink);
         }
-        let mut scratch = std::mem::take(&mut self.scratch);
-        // From here on the message may borrow from `scratch` as well.
-        let mut message: Message<'_> = message;
-        if !session.mountpoint.is_empty() {
-            scratch.clear();
-            scratch.push_str(&session.mountpoint);
-            scratch.push_str(message.topic);
-            message.topic = &scratch;
+        if session.mountpoint.is_empty() {
+            return self.admit_and_dispatch(now, index, ticket, id, message, sink);
         }
-        let dispatched = match self.admit(index, &mut message) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        scratch.push_str(&session.mountpoint);
+        scratch.push_str(message.topic);
+        let mut mounted = Message { topic: &scratch, ..message.clone() };
+        self.admit_and_dispatch(now, index, ticket, id, &mut mounted, sink);
+        self.scratch = scratch;
+    }
+
+    #[inline]
+    fn admit_and_dispatch(
+        &mut self,
+        now: Timestamp,
+        index: SessionIndex,
+        ticket: Ticket,
+        id: Option<u16>,
+        message: &mut Message<'_>,
+        sink: &mut dyn Sink,
+    ) {
+        let dispatched = match self.admit(index, message) {
             Ok(()) => {
                 let ack = self.enter(index, message.qos, id);
-                self.dispatch(now, &message, ack, sink)
+                self.dispatch(now, message, ack, sink)
             }
             Err(reason) => {
                 self.counters.publishes_refused += 1;
                 Dispatched { refused: Some(reason), ..Dispatched::default() }
             }
         };
-        let qos = message.qos;
-        self.scratch = scratch;
-        if qos != QoS::AtMostOnce {
+        if message.qos != QoS::AtMostOnce {
             self.answer_dispatched(now, index, ticket, id, &dispatched, sink);
         }
     }
@@ -156,6 +167,8 @@ impl Shard {
         }
         for interceptor in &self.plugins.interceptors {
             interceptor.on_publish(Some(&session.key), message)?;
+            // The received bytes may no longer say what the message says.
+            message.wire = None;
         }
         Ok(())
     }

@@ -203,11 +203,12 @@ impl Shard {
         now: Timestamp,
         index: SessionIndex,
         slot: SlotId,
-        operation: Operation<'_>,
+        mut operation: Operation<'_>,
         sink: &mut dyn Sink,
     ) {
         match operation {
-            Operation::Publish(publish) => self.on_publish(now, index, publish, sink),
+            // By reference: a message is large enough for its copies to show in a profile.
+            Operation::Publish(ref mut publish) => self.on_publish(now, index, publish, sink),
             Operation::Settle { handle, outcome } => {
                 self.with_session(now, sink, index, |session, cx| {
                     let (to, outgoing) = session.sending();
@@ -469,7 +470,7 @@ impl Shard {
         &mut self,
         now: Timestamp,
         index: SessionIndex,
-        publish: Publish<'_>,
+        publish: &mut Publish<'_>,
         sink: &mut dyn Sink,
     ) {
         self.take_in(now, index, publish, sink);
