@@ -29,9 +29,9 @@ enum Stop {
 
 /// Reading: one read per link and turn, and everything that it brought.
 impl ShardLoop {
-    /// Reads the links that are ready, unless a ring has no room for what they may cause.
+    /// Reads the links that are ready, if links may be read at all now.
     pub(crate) fn read_links(&mut self) {
-        if self.links.to_read.is_empty() || !self.outgoing.is_clear() {
+        if self.links.to_read.is_empty() || !self.may_read() {
             return;
         }
         let mut reading =

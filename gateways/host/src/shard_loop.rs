@@ -85,10 +85,13 @@ impl ShardLoop {
         }
         node.mesh.set_waker(id, waker);
         let scratch_len = start.limits.read_buffer_bytes.max(READ_BUFFER_BYTES_MIN);
+        let mut links = Links::new(id, node.clock.now(), start.limits, Arc::clone(&ready));
+        let mut shard = Shard::new(start.core);
+        shard.restore(links.now, &mut links);
         Ok(ShardLoop {
             id,
-            shard: Shard::new(start.core),
-            links: Links::new(id, node.clock.now(), start.limits, Arc::clone(&ready)),
+            shard,
+            links,
             outgoing: Outgoing::new(id, Arc::clone(&node.mesh)),
             scratch: Buffer::with_len(scratch_len),
             reading: Vec::new(),
@@ -117,6 +120,13 @@ impl ShardLoop {
         while let Some((slot, operation)) = self.links.pending.pop_front() {
             self.shard.apply(self.links.now, slot, operation, &mut self.links);
         }
+    }
+
+    /// Whether links may be read and connections accepted: the rings have room for what they may
+    /// cause, and this shard knows what the others' sessions want, which a restart has to bring
+    /// back first.
+    pub(crate) fn may_read(&self) -> bool {
+        self.outgoing.is_clear() && self.shard.is_restored()
     }
 
     fn take_woken(&mut self) {
@@ -170,9 +180,10 @@ impl ShardLoop {
 
     fn accept(&mut self) {
         let (now, shards) = (self.links.now, self.node.shards);
+        let may_read = self.may_read();
         let mut accepted = Vec::new();
         for acceptor in &mut self.acceptors {
-            if self.outgoing.is_clear() && acceptor.is_ready(now) {
+            if may_read && self.outgoing.is_clear() && acceptor.is_ready(now) {
                 self.busy = true;
                 let (limits, counters) = (&self.links.limits, &mut self.links.counters);
                 acceptor.accept(now, limits, shards, counters, |to, connection| {
@@ -332,10 +343,7 @@ impl ShardLoop {
         let now = self.links.now;
         let input = !self.links.to_read.is_empty()
             || self.acceptors.iter().any(|acceptor| acceptor.is_ready(now));
-        if (input && self.outgoing.is_clear())
-            || !self.links.touched.is_empty()
-            || self.shard.has_work()
-        {
+        if (input && self.may_read()) || !self.links.touched.is_empty() || self.shard.has_work() {
             return Next::Again;
         }
         let mut deadline = earlier(self.links.timers.next(), self.shard.next_deadline());
