@@ -21,14 +21,6 @@ pub(crate) struct MemberRef {
     pub(crate) generation: u32,
 }
 
-/// On which terms a member takes part.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct MemberTerms {
-    pub(crate) qos: QoS,
-    pub(crate) retain_as_published: bool,
-    pub(crate) identifier: u32,
-}
-
 /// Whether a member can be given messages now, and how many unsettled at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MemberState {
@@ -79,7 +71,7 @@ pub(crate) enum Letter {
         group: Box<str>,
         filter: Box<str>,
         member: MemberRef,
-        terms: MemberTerms,
+        qos: QoS,
         state: MemberState,
     },
     /// The group is known on all shards.
@@ -100,7 +92,7 @@ pub(crate) enum Letter {
     GroupDeliver {
         group: Arc<str>,
         member: MemberRef,
-        terms: MemberTerms,
+        qos: QoS,
         message: Arc<StoredMessage>,
         ack: Option<AckRef>,
     },

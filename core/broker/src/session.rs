@@ -137,16 +137,15 @@ impl Session {
         self.ending = true;
     }
 
-    /// Whether it is a member of a group, which is named by its whole filter, mountpoint applied.
-    pub(crate) fn is_member_of(&self, group: &str) -> bool {
+    /// Its subscription to a group, which is named by its whole filter, mountpoint applied.
+    pub(crate) fn membership(&self, group: &str) -> Option<&Subscribed> {
         if self.mountpoint.is_empty() {
-            return self.subscriptions.contains_key(group);
+            return self.subscriptions.get(group);
         }
         let name_end = group.match_indices('/').nth(1).map_or(0, |(place, _)| place + 1);
         let (share, filter) = group.split_at(name_end);
-        filter.strip_prefix(&*self.mountpoint).is_some_and(|filter| {
-            self.subscriptions.contains_key(format!("{share}{filter}").as_str())
-        })
+        let filter = filter.strip_prefix(&*self.mountpoint)?;
+        self.subscriptions.get(format!("{share}{filter}").as_str())
     }
 
     /// What is published when the client is gone without a farewell.

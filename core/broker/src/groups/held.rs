@@ -94,11 +94,11 @@ impl Shard {
             self.journal.push(Mutation::GroupTaken { group: name.into(), sequence });
             match place.and_then(|place| group.members.get_mut(place)) {
                 Some(member) => {
-                    let (who, terms) = (member.who, member.terms);
-                    member.outstanding += u16::from(view.qos.min(terms.qos) != QoS::AtMostOnce);
+                    let (who, qos) = (member.who, member.qos);
+                    member.outstanding += u16::from(view.qos.min(qos) != QoS::AtMostOnce);
                     let mut arriving = Arriving::new(&view, Some(Arc::clone(&message)));
                     let mut dispatched = Dispatched::default();
-                    self.give(now, &key, who, terms, &mut arriving, None, &mut dispatched, sink);
+                    self.give(now, &key, who, qos, &mut arriving, None, &mut dispatched, sink);
                 }
                 None => self.counters.dropped_expired += 1,
             }

@@ -11,13 +11,27 @@ use std::sync::Arc;
 use core_model::{Filter, QoS, ShardId, StoredMessage, Timestamp};
 use hashbrown::HashMap;
 
-use crate::mail::{AckRef, Letter, MemberRef, MemberTerms};
+use crate::mail::{AckRef, Letter, MemberRef};
 use crate::outgoing::{Arriving, Offered, Returned, Terms};
 use crate::publish::Dispatched;
 use crate::routes::{GroupTarget, SessionIndex};
 use crate::session::Subscribed;
 use crate::shard::{Shard, Sink};
 use pick::{Group, Member, Question};
+
+/// What became of a message that a member was given.
+#[derive(Clone, Copy)]
+struct Given {
+    offered: Offered,
+    qos: QoS,
+}
+
+impl Given {
+    /// Whether the member will settle it.
+    fn is_counted(self) -> bool {
+        self.qos != QoS::AtMostOnce && matches!(self.offered, Offered::Taken { .. })
+    }
+}
 
 /// The groups at home on this shard.
 #[derive(Default)]
@@ -55,17 +69,12 @@ impl Shard {
         let Some(member) = self.own_member(index) else { return };
         let Some(session) = self.sessions.get(index.0 as usize) else { return };
         let state = Self::member_state(session);
-        let terms = MemberTerms {
-            qos: subscribed.qos,
-            retain_as_published: subscribed.retain_as_published,
-            identifier: subscribed.identifier,
-        };
         let letter = Letter::GroupJoin {
             request,
             group: subscribed.filter.as_str().into(),
             filter: subscribed.filter.topic_filter().into(),
             member,
-            terms,
+            qos: subscribed.qos,
             state,
         };
         self.mail_group_home(now, subscribed.filter.as_str(), letter, sink);
@@ -165,8 +174,8 @@ impl Shard {
         sink: &mut dyn Sink,
     ) {
         match letter {
-            Letter::GroupJoin { request, group, filter, member, terms, state } => {
-                let member = Member { who: member, terms, state, outstanding: 0 };
+            Letter::GroupJoin { request, group, filter, member, qos, state } => {
+                let member = Member { who: member, qos, state, outstanding: 0 };
                 self.on_group_join(now, from, request, &group, &filter, member, sink);
             }
             Letter::GroupJoined { request } => self.on_joined(now, request, sink),
@@ -188,8 +197,8 @@ impl Shard {
             Letter::GroupPublish { group, message, ack } => {
                 self.on_group_publish(now, from, &group, &message, ack, sink);
             }
-            Letter::GroupDeliver { group, member, terms, message, ack } => {
-                self.on_group_deliver(now, from, &group, member, terms, &message, ack, sink);
+            Letter::GroupDeliver { group, member, qos, message, ack } => {
+                self.on_group_deliver(now, from, &group, member, qos, &message, ack, sink);
             }
             Letter::GroupSettled { group, member } => {
                 if let Some(group) = self.groups.by_name.get_mut(&*group)
@@ -224,7 +233,7 @@ impl Shard {
         match group.member(member.who) {
             // The same session again: its terms change, it does not count twice.
             Some(known) => {
-                known.terms = member.terms;
+                known.qos = member.qos;
                 known.state = member.state;
             }
             None => group.members.push(member),
@@ -368,9 +377,9 @@ impl Shard {
         let place = if waiting { None } else { group.pick(&question, &mut self.random) };
         match place.and_then(|place| group.members.get_mut(place)) {
             Some(member) => {
-                let (who, terms) = (member.who, member.terms);
-                member.outstanding += u16::from(qos.min(terms.qos) != QoS::AtMostOnce);
-                self.give(now, &key, who, terms, arriving, ack, dispatched, sink);
+                let (who, granted) = (member.who, member.qos);
+                member.outstanding += u16::from(qos.min(granted) != QoS::AtMostOnce);
+                self.give(now, &key, who, granted, arriving, ack, dispatched, sink);
             }
             None => self.hold(&key, arriving, dispatched),
         }
@@ -383,7 +392,7 @@ impl Shard {
         now: Timestamp,
         group: &Arc<str>,
         who: MemberRef,
-        terms: MemberTerms,
+        qos: QoS,
         arriving: &mut Arriving<'_>,
         ack: Option<AckRef>,
         dispatched: &mut Dispatched,
@@ -392,12 +401,13 @@ impl Shard {
         if who.shard != self.id {
             dispatched.waits += u16::from(ack.is_some());
             let (group, message) = (Arc::clone(group), Arc::clone(arriving.stored()));
-            let letter = Letter::GroupDeliver { group, member: who, terms, message, ack };
+            let letter = Letter::GroupDeliver { group, member: who, qos, message, ack };
             return self.out.send(who.shard, letter);
         }
-        let offered = self.offer_member(now, group, who, terms, arriving, sink);
-        dispatched.add(offered.unwrap_or(Offered::Dropped));
-        if offered.is_none_or(|offered| !matches!(offered, Offered::Taken { .. })) {
+        let counted = arriving.view.qos.min(qos) != QoS::AtMostOnce;
+        let given = self.offer_member(now, group, who, qos, arriving, sink);
+        dispatched.add(given.map_or(Offered::Dropped, |given| given.offered));
+        if counted && !given.is_some_and(Given::is_counted) {
             self.uncount(group, who);
         }
     }
@@ -411,35 +421,35 @@ impl Shard {
     }
 
     /// Offers a group's message to a session of this shard; `None` when it is no member any more.
+    /// `qos`: what the group's home knew that it was granted, which may not be the newest.
     fn offer_member(
         &mut self,
         now: Timestamp,
         group: &Arc<str>,
         who: MemberRef,
-        terms: MemberTerms,
+        qos: QoS,
         arriving: &mut Arriving<'_>,
         sink: &mut dyn Sink,
-    ) -> Option<Offered> {
-        let identifiers = [terms.identifier];
+    ) -> Option<Given> {
         let view = arriving.view;
-        let (published, retain) = (view.qos, view.retain);
         self.with_session(now, sink, who.session, |session, cx| {
-            //= mqtt5:3.10.4-2
-            let is_member = session.generation == who.generation
-                && !session.is_ending()
-                && session.is_member_of(group);
-            if !is_member {
+            if session.generation != who.generation || session.is_ending() {
                 return None;
             }
+            //= mqtt5:3.10.4-2
+            let own = session.membership(group)?;
+            //= mqtt5:4.8.2-3
+            let qos = view.qos.min(qos).min(own.qos);
+            let retain = view.retain && own.retain_as_published;
+            let identifiers = [own.identifier];
             let terms = Terms {
-                //= mqtt5:4.8.2-3
-                qos: published.min(terms.qos),
-                retain: retain && terms.retain_as_published,
-                identifiers: if terms.identifier == 0 { &[] } else { &identifiers },
-                group: Some(group),
+                qos,
+                retain,
+                identifiers: if own.identifier == 0 { &[] } else { &identifiers },
+                group: (qos != QoS::AtMostOnce).then_some(group),
             };
             let (to, outgoing) = session.sending();
-            Some(outgoing.offer(cx, to, arriving, terms))
+            Some(Given { offered: outgoing.offer(cx, to, arriving, terms), qos })
         })
         .flatten()
     }
@@ -451,32 +461,27 @@ impl Shard {
         from: ShardId,
         group: &Arc<str>,
         who: MemberRef,
-        terms: MemberTerms,
+        qos: QoS,
         message: &Arc<StoredMessage>,
         ack: Option<AckRef>,
         sink: &mut dyn Sink,
     ) {
         let view = message.view();
         let mut arriving = Arriving::new(&view, Some(Arc::clone(message)));
-        let offered = self.offer_member(now, group, who, terms, &mut arriving, sink);
-        let counted = view.qos.min(terms.qos) != QoS::AtMostOnce;
-        match offered {
-            Some(Offered::Taken { .. }) => {}
+        let given = self.offer_member(now, group, who, qos, &mut arriving, sink);
+        let counted = view.qos.min(qos) != QoS::AtMostOnce;
+        if counted && given.is_none() {
             // It left meanwhile: somebody else may have it, and the group's home answers for it.
-            None if counted => {
-                let (group, message) = (Arc::clone(group), Arc::clone(message));
-                self.out.send(from, Letter::GroupReturned { group, message, ack });
-                return;
-            }
-            _ if counted => {
-                let group = Arc::clone(group);
-                self.out.send(from, Letter::GroupSettled { group, member: who });
-            }
-            _ => {}
+            let (group, message) = (Arc::clone(group), Arc::clone(message));
+            return self.out.send(from, Letter::GroupReturned { group, message, ack });
+        }
+        if counted && !given.is_some_and(Given::is_counted) {
+            let group = Arc::clone(group);
+            self.out.send(from, Letter::GroupSettled { group, member: who });
         }
         if let Some(ack) = ack {
             let mut dispatched = Dispatched::default();
-            dispatched.add(offered.unwrap_or(Offered::Dropped));
+            dispatched.add(given.map_or(Offered::Dropped, |given| given.offered));
             self.report(now, ack, &dispatched, sink);
         }
         self.settle_notes(now, sink);

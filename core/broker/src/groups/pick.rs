@@ -1,9 +1,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use core_model::{OriginId, ShardId, ShareStrategy, StoredMessage};
+use core_model::{OriginId, QoS, ShardId, ShareStrategy, StoredMessage};
 
-use crate::mail::{MemberRef, MemberState, MemberTerms};
+use crate::mail::{MemberRef, MemberState};
 use crate::shard::Random;
 
 pub(super) struct Group {
@@ -23,7 +23,8 @@ pub(super) struct Group {
 
 pub(super) struct Member {
     pub(super) who: MemberRef,
-    pub(super) terms: MemberTerms,
+    /// The QoS that it was granted.
+    pub(super) qos: QoS,
     pub(super) state: MemberState,
     /// Messages with QoS above 0 that it has and has not settled.
     pub(super) outstanding: u16,
