@@ -434,10 +434,8 @@ impl Ledger {
         let since = kick.filter(|_| cause.is_none()).map_or(self.now, |(_, time)| *time);
         let Some((_, life)) = facts.connected else { return };
         let life = &mut self.lives[life];
-        if let Some(expiry) = expiry {
-            life.expiry = expiry;
-        }
         if life.slot == slot {
+            life.expiry = expiry.unwrap_or(life.expiry);
             life.offline_at.get_or_insert(since);
             if life.expiry == Expiry::WithLink {
                 life.may_end.get_or_insert(step);

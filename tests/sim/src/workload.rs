@@ -240,7 +240,8 @@ impl Sim {
         self.send(client, op);
     }
 
-    fn send(&mut self, client: usize, op: Op) {
+    /// Puts an operation of a client on its way.
+    pub fn send(&mut self, client: usize, op: Op) {
         if let Some(slot) = self.clients[client].slot {
             self.world.send(slot, op);
         }
@@ -394,6 +395,66 @@ impl Sim {
         self.clients[client].asleep ^= true;
         let credit = if self.clients[client].asleep { Credit::None } else { Credit::Open };
         self.send(client, Op::Demand(credit));
+    }
+
+    /// Connects a client with these habits, to its home or to another shard.
+    pub fn greet(&mut self, client: usize, shard: ShardId, hello: Hello) -> SlotId {
+        let id = hello.client_id.clone();
+        let slot = self.world.open(shard, false, &id, Op::Connect(Box::new(hello)));
+        self.clients[client].open(slot);
+        slot
+    }
+
+    /// A client subscribes to one filter, if it is online.
+    pub fn ask(&mut self, client: usize, identifier: u32, subscription: Subscription) {
+        if !self.clients[client].online {
+            return;
+        }
+        let ticket = self.clients[client].ticket();
+        let subscriptions = vec![subscription];
+        self.send(client, Op::Subscribe { ticket, identifier: Some(identifier), subscriptions });
+    }
+
+    /// A client unsubscribes from one filter, if it is online.
+    pub fn drop_filter(&mut self, client: usize, filter: &str) {
+        if !self.clients[client].online {
+            return;
+        }
+        let ticket = self.clients[client].ticket();
+        self.send(client, Op::Unsubscribe { ticket, filters: vec![filter.into()] });
+    }
+
+    /// A client publishes, if it is online and has room for one more message under way.
+    pub fn say(&mut self, client: usize, topic: &str, qos: QoS, retain: bool) {
+        if self.clients[client].may_publish() {
+            let draft = self.draft(topic, qos, retain, false);
+            let op = self.clients[client].publish(draft, false);
+            self.send(client, op);
+        }
+    }
+
+    /// The network of a client's link breaks; of what it has sent, a random part arrives.
+    pub fn break_link(&mut self, client: usize, heard: bool) {
+        let Some(slot) = self.clients[client].slot else { return };
+        let kept = self.rng.between(0, self.world.unsent(slot));
+        self.world.cut(slot, kept, heard);
+        if !heard {
+            self.silent.push(slot);
+        }
+        self.clients[client].close();
+    }
+
+    /// Shards take turns and clients read and settle, at random, nothing new happens.
+    pub fn drift(&mut self, steps: usize) {
+        for _ in 0..steps {
+            if self.rng.chance(60) {
+                self.world.random_turn();
+            } else {
+                let client = self.rng.below(self.clients.len());
+                let count = self.rng.between(1, 4);
+                self.attend(client, count);
+            }
+        }
     }
 
     /// The run's steps, as many as its profile says.

@@ -108,8 +108,8 @@ impl Model {
     }
 
     fn groups_for(&self, topic: &str) -> Vec<Box<str>> {
-        let of_topic = |name: &&Box<str>| Filter::parse(name).is_ok_and(|f| f.matches(topic));
-        self.groups.keys().filter(of_topic).cloned().collect()
+        let of_topic = |name: &str| Filter::parse(name).is_ok_and(|f| f.matches(topic));
+        self.groups.keys().filter(|name| of_topic(name)).cloned().collect()
     }
 
     /// Gives a message to that member of a group that was seen to get it.

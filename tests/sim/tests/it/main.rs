@@ -1,3 +1,7 @@
 mod bench;
 mod model;
+mod races;
+mod seeds;
+mod sessions;
 mod simulate;
+mod strategies;

@@ -108,12 +108,13 @@ fn subscribe(wide: bool) -> impl Strategy<Value = Draw> {
 
 /// To a group, with an identifier of its own, so that its copies can be told from others.
 fn share() -> impl Strategy<Value = Draw> {
-    (SHARERS, 0..GROUPS.len(), any_qos(), any::<bool>()).prop_map(
-        |(client, place, qos, retain_as_published)| Draw::Subscribe {
+    let group = select((100..).zip(GROUPS).collect::<Vec<_>>());
+    (SHARERS, group, any_qos(), any::<bool>()).prop_map(
+        |(client, (identifier, filter), qos, retain_as_published)| Draw::Subscribe {
             client,
-            identifier: Some(100 + place as u32),
+            identifier: Some(identifier),
             subscriptions: vec![Subscription {
-                filter: Filter::parse(GROUPS[place]).expect("it is valid"),
+                filter: Filter::parse(filter).expect("it is valid"),
                 qos,
                 no_local: false,
                 retain_as_published,

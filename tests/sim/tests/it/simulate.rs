@@ -1,49 +1,89 @@
-//! Random runs of whole nodes. `SIM_SEED=n` runs one seed, `SIM_SEEDS=n` that many; with
-//! `SIM_SURVEY=1` all of them, and the first fault of each is listed. `SIM_TRACE=n` shows more of
-//! the trace.
+//! Random runs of whole nodes.
 
 use tests_sim::rng::Rng;
 use tests_sim::workload::{Profile, Sim};
 
-/// Runs simulations, and shows the seed of one that fails.
+use crate::seeds::for_seeds;
+
 fn simulate(name: &str, seeds: u64, profile: fn(&mut Rng) -> Profile) {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let (first, count) = match (number("SIM_SEED"), number("SIM_SEEDS")) {
-        (Some(seed), count) => (seed, count.unwrap_or(1)),
-        (None, count) => (0, count.unwrap_or(seeds)),
-    };
-    let survey = number("SIM_SURVEY").is_some();
-    let mut failed = Vec::new();
-    for seed in first..first + count {
-        let again = format!("SIM_SEED={seed} cargo test -p tests-sim {name}");
-        let run = std::panic::catch_unwind(|| {
-            let mut sim = Sim::new(seed, profile(&mut Rng::new(seed)));
-            sim.run();
-            if !sim.world.witness.has_faults() {
-                sim.finish();
-            }
-            sim.world
-                .witness
-                .first_fault()
-                .map(|first| if survey { first.to_string() } else { sim.world.witness.report() })
-        });
-        match run {
-            Ok(None) => {}
-            Ok(Some(report)) if survey => failed.push(format!("{seed}: {report}")),
-            Ok(Some(report)) => panic!("{report}\nagain: {again}"),
-            Err(_) => panic!("panicked; again: {again}"),
+    for_seeds(name, seeds, |seed| {
+        let mut sim = Sim::new(seed, profile(&mut Rng::new(seed)));
+        sim.run();
+        if !sim.world.witness.has_faults() {
+            sim.finish();
         }
-    }
-    let text = failed.join("\n");
-    assert!(failed.is_empty(), "{text}\n{} of {count} seeds", failed.len());
+        sim
+    });
 }
 
+//= mqtt5:3.3.1-1
+//= mqtt5:3.3.1-2
+//= mqtt5:3.3.1-3
+//= mqtt5:3.3.2-3
+//= mqtt5:3.3.4-2
+//= mqtt5:3.3.4-3
+//= mqtt5:3.3.4-4
+//= mqtt5:3.3.4-9
+//= mqtt5:3.8.3-3
+//= mqtt5:3.8.4-8
+//= mqtt5:4.1.0-1
+//= mqtt5:4.3.1-1
+//= mqtt5:4.3.2-1
+//= mqtt5:4.3.2-2
+//= mqtt5:4.3.2-3
+//= mqtt5:4.3.2-4
+//= mqtt5:4.3.3-1
+//= mqtt5:4.3.3-2
+//= mqtt5:4.3.3-3
+//= mqtt5:4.3.3-4
+//= mqtt5:4.3.3-5
+//= mqtt5:4.3.3-6
+//= mqtt5:4.3.3-8
+//= mqtt5:4.3.3-10
+//= mqtt5:4.3.3-11
+//= mqtt5:4.3.3-12
+//= mqtt5:4.4.0-1
+//= mqtt5:4.4.0-2
+//= mqtt5:4.5.0-1
+//= mqtt5:4.6.0-1
+//= mqtt5:4.6.0-2
+//= mqtt5:4.6.0-3
+//= mqtt5:4.6.0-5
+//= mqtt5:4.6.0-6
+//= mqtt5:4.8.2-3
+//= mqtt5:4.8.2-4
+//= mqtt5:4.8.2-5
+//= mqtt5:4.8.2-6
+//= mqtt5:4.9.0-1
+//= mqtt5:4.9.0-2
+//= mqtt311:3.3.1-1
+//= mqtt311:3.3.1-2
+//= mqtt311:3.3.1-3
+//= mqtt311:3.3.2-3
+//= mqtt311:3.3.5-1
+//= mqtt311:3.8.4-6
+//= mqtt311:4.1.0-1
+//= mqtt311:4.1.0-2
+//= mqtt311:4.3.1-1
+//= mqtt311:4.3.2-1
+//= mqtt311:4.3.2-2
+//= mqtt311:4.3.3-1
+//= mqtt311:4.3.3-2
+//= mqtt311:4.4.0-1
+//= mqtt311:4.5.0-1
+//= mqtt311:4.6.0-1
+//= mqtt311:4.6.0-2
+//= mqtt311:4.6.0-3
+//= mqtt311:4.6.0-5
+//= mqtt311:4.6.0-6
 #[test]
-fn lossless() {
-    simulate("lossless", 200, Profile::lossless);
+fn lossless_nodes_keep_all_promises() {
+    simulate("lossless_nodes_keep_all_promises", 1_500, Profile::lossless);
 }
 
+//= mqtt5:3.3.2-5
+//= mqtt5:4.6.0-5
 #[test]
-fn tight() {
-    simulate("tight", 100, Profile::tight);
+fn tight_nodes_lose_only_what_their_limits_say() {
+    simulate("tight_nodes_lose_only_what_their_limits_say", 1_000, Profile::tight);
 }
