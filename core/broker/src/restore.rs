@@ -26,6 +26,7 @@ impl Shard {
         for place in places {
             self.settle_restored(now, SessionIndex(place as u32), sink);
         }
+        self.answer_restored_joins(now, sink);
         self.on_rejoined();
     }
 

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use core_model::{Filter, QoS, ShardId, StoredMessage, Timestamp};
+use core_store::Mutation;
 use hashbrown::HashMap;
 
 use crate::mail::{AckRef, Letter, MemberRef};
@@ -292,6 +293,15 @@ impl Shard {
         self.close_if_empty(name);
     }
 
+    /// All members of this shard are back in their groups: those that nobody is in any more are
+    /// closed, which happens when all shards know them, or here when there is no other shard.
+    pub(crate) fn answer_restored_joins(&mut self, now: Timestamp, sink: &mut dyn Sink) {
+        let names: Vec<Arc<str>> = self.groups.by_name.keys().cloned().collect();
+        for name in names {
+            self.answer_joins(now, &name, sink);
+        }
+    }
+
     fn on_group_leave(&mut self, name: &str, who: MemberRef) {
         let Some(group) = self.groups.by_name.get_mut(name) else { return };
         group.members.retain(|member| member.who != who);
@@ -302,9 +312,11 @@ impl Shard {
         let Some(group) = self.groups.by_name.get_mut(name) else { return };
         if group.members.is_empty() && group.joining.is_empty() {
             let filter = std::mem::take(&mut group.filter);
-            for (_, message) in &group.held {
+            for (sequence, message) in std::mem::take(&mut group.held) {
                 self.counters.dropped_discarded += 1;
                 self.counters.kept_bytes -= message.size() as u64;
+                // Or a restart would open a group for them that nobody is in.
+                self.journal.push(Mutation::GroupTaken { group: name.into(), sequence });
             }
             self.groups.by_name.remove(name);
             self.routes.clear_group(&filter, name);
