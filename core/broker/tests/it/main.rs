@@ -9,6 +9,8 @@ mod authentication;
 mod flow;
 mod gates;
 mod late;
+mod leaks;
+mod memory;
 mod mountpoints;
 mod plugins;
 mod publishing;

@@ -172,6 +172,11 @@ impl Msg {
         self
     }
 
+    /// Bytes that it takes where it is kept.
+    pub(crate) fn size(&self) -> usize {
+        self.view(Timestamp::ZERO).detach().size()
+    }
+
     /// The message as it arrives at a moment.
     pub(crate) fn view(&self, now: Timestamp) -> Message<'_> {
         Message {
