@@ -4,6 +4,7 @@
 mod closing;
 mod descriptors;
 mod io;
+mod memory;
 mod node;
 mod routing;
 mod toy;
