@@ -232,6 +232,8 @@ impl Sim {
                 ("retained bytes", counters.retained_bytes),
                 ("queued", counters.queued_messages),
                 ("queued bytes", counters.queued_bytes),
+                ("kept bytes", counters.kept_bytes),
+                ("subscription bytes", counters.subscription_bytes),
             ];
             let mut left: Vec<_> = left.into_iter().filter(|(_, count)| *count > 0).collect();
             left.extend(shard.leftovers().into_iter().map(|(name, n)| (name, n as u64)));
