@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use core_model::{Outcome, QoS, Reason, SlotId, Ticket};
+use core_model::{Expiry, Outcome, QoS, Reason, SlotId, Ticket};
 
 use crate::rng::Rng;
 use crate::trace::{Arrival, Draft, Ev, Op};
@@ -42,6 +42,8 @@ pub struct Client {
     pub may_requeue: bool,
     /// Per cent of deliveries that it refuses.
     pub discards: usize,
+    /// Whether its session ends when its link does.
+    ends_with_link: bool,
     sending: VecDeque<Sending>,
     receiving: BTreeMap<u16, u64>,
     unsettled: VecDeque<(u16, Outcome)>,
@@ -66,6 +68,7 @@ impl Client {
             asleep: false,
             may_requeue: false,
             discards: 0,
+            ends_with_link: false,
             sending: VecDeque::new(),
             receiving: BTreeMap::new(),
             unsettled: VecDeque::new(),
@@ -82,7 +85,10 @@ impl Client {
     }
 
     /// It begins to connect through a slot.
-    pub fn open(&mut self, slot: SlotId) {
+    pub fn open(&mut self, slot: SlotId, clean_start: bool) {
+        if clean_start {
+            self.forget();
+        }
         self.slot = Some(slot);
         self.online = false;
         self.asleep = false;
@@ -94,6 +100,16 @@ impl Client {
         self.online = false;
         self.unsettled.clear();
         self.awaited.clear();
+        if self.ends_with_link {
+            self.forget();
+        }
+    }
+
+    /// Its session is over.
+    fn forget(&mut self) {
+        self.receiving.clear();
+        self.sending.clear();
+        self.ends_with_link = false;
     }
 
     /// Whether it has room for one more message under way.
@@ -145,8 +161,9 @@ impl Client {
         let mut ops = Vec::new();
         let mut accepted = None;
         match event {
-            Ev::Connected { session_present, .. } => {
+            Ev::Connected { session_present, expiry } => {
                 self.online = true;
+                self.ends_with_link = expiry == Expiry::WithLink;
                 self.resume(session_present, &mut ops);
             }
             Ev::Refused(_) | Ev::Kicked(_) => self.close(),
@@ -176,7 +193,6 @@ impl Client {
         if !session_present {
             self.receiving.clear();
             self.sending.clear();
-            return;
         }
         for place in 0..self.sending.len() {
             let ticket = self.ticket();

@@ -116,7 +116,8 @@ impl Sim {
             let value = match last {
                 None => None,
                 Some((application, message)) => {
-                    let local = ledger.slots[&application.slot].local;
+                    let local = ledger.slots[&application.slot].local
+                        && !ledger.crashed_since(application.applied);
                     // A repetition of a QoS 2 message does nothing.
                     let again =
                         message.draft.qos == QoS::ExactlyOnce && message.applications.len() > 1;

@@ -153,6 +153,8 @@ pub struct Ledger {
     pub messages: BTreeMap<u64, MessageFacts>,
     /// Operations without an answer.
     pub pending: BTreeMap<(SlotId, u32), Pending>,
+    /// When the process was killed.
+    pub crashes: Vec<Step>,
     unrouted: Vec<(u64, usize)>,
     /// The last time that an administrator ended a client's link.
     kicks: BTreeMap<usize, (Step, Timestamp)>,
@@ -190,6 +192,7 @@ impl Ledger {
                     }
                 }
             }
+            Entry::Crash => self.on_crash(step),
             Entry::Accepted { .. }
             | Entry::Submitted { .. }
             | Entry::Durable { .. }
@@ -442,6 +445,27 @@ impl Ledger {
             }
         }
         self.find_expired(step);
+    }
+
+    fn on_crash(&mut self, step: Step) {
+        self.crashes.push(step);
+        self.unrouted.clear();
+        let open = self.slots.iter().filter(|(_, facts)| facts.ended.is_none());
+        let open: Vec<SlotId> = open.map(|(slot, _)| *slot).collect();
+        let cause = DisconnectCause::Lost(Reason::UNSPECIFIED);
+        for slot in open {
+            self.end_slot(step, slot, None, Some(cause));
+        }
+        // The last words of a link of another shard may have been lost on their way.
+        for life in self.lives.iter_mut().filter(|life| life.was_remote) {
+            life.may_end.get_or_insert(step);
+        }
+    }
+
+    /// Whether the process was killed after this.
+    #[must_use]
+    pub fn crashed_since(&self, step: Step) -> bool {
+        self.crashes.last().is_some_and(|last| *last > step)
     }
 
     fn find_expired(&mut self, step: Step) {

@@ -140,6 +140,7 @@ impl Display for Entry {
             }
             Entry::Durable { shard, lsn } => write!(f, "store {} durable #{}", shard.0, lsn.0),
             Entry::Kick(client) => write!(f, "kick of client {client}"),
+            Entry::Crash => write!(f, "crash"),
             Entry::Clock(now) => write!(f, "clock {}", now.as_millis()),
             Entry::Quiet => write!(f, "quiet"),
             Entry::Settling => write!(f, "settling"),

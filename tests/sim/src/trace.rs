@@ -341,6 +341,8 @@ pub enum Entry {
     },
     /// An administrator ends the link of the client with this number.
     Kick(usize),
+    /// The process was killed and starts again.
+    Crash,
     /// Time has passed.
     Clock(Timestamp),
     /// No mail is under way between shards.

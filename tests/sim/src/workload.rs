@@ -47,6 +47,10 @@ pub struct Profile {
     pub shared_qos0: usize,
     /// Per cent of messages that expire.
     pub expires: usize,
+    /// How often of a thousand steps the process is killed.
+    pub crashes: usize,
+    /// Highest QoS of what clients publish.
+    pub qos_max: QoS,
 }
 
 impl Profile {
@@ -88,7 +92,25 @@ impl Profile {
             shared: rng.pick(&[0, 20, 60]),
             shared_qos0: rng.pick(&[0, 0, 30]),
             expires: 0,
+            crashes: 0,
+            qos_max: QoS::ExactlyOnce,
         }
+    }
+
+    /// A run in which the process is killed now and then. On several shards without shared
+    /// subscriptions and QoS 2 publishes, of which one shard may forget its part and another not.
+    #[must_use]
+    pub fn crashing(rng: &mut Rng) -> Self {
+        let mut profile = Self::lossless(rng);
+        profile.crashes = rng.between(3, 20);
+        profile.requeues = 0;
+        if rng.chance(50) {
+            profile.node.shards = 1;
+        } else {
+            profile.shared = 0;
+            profile.qos_max = QoS::AtLeastOnce;
+        }
+        profile
     }
 
     /// A run with small queues, expiring messages, and repetitions on the same link.
@@ -151,6 +173,9 @@ impl Sim {
 
     /// One random step.
     pub fn step(&mut self) {
+        if self.rng.below(1_000) < self.profile.crashes {
+            self.crash();
+        }
         let client = self.rng.below(self.clients.len());
         match self.rng.below(100) {
             0..45 => self.world.random_turn(),
@@ -179,6 +204,13 @@ impl Sim {
                     self.kick(client);
                 }
             }
+        }
+    }
+
+    fn crash(&mut self) {
+        if self.world.crash() {
+            self.clients.iter_mut().for_each(Client::close);
+            self.silent.clear();
         }
     }
 
@@ -226,10 +258,11 @@ impl Sim {
         let mut draft = if retained {
             let place = self.rng.pick(&own_retained);
             let empty = self.rng.chance(15);
-            self.draft(RETAINED_TOPICS[place], self.retained_qos[place], true, empty)
+            let qos = self.retained_qos[place].min(self.profile.qos_max);
+            self.draft(RETAINED_TOPICS[place], qos, true, empty)
         } else {
             let topic = self.rng.pick(TOPICS);
-            let qos = any_qos(&mut self.rng);
+            let qos = any_qos(&mut self.rng).min(self.profile.qos_max);
             self.draft(topic, qos, false, false)
         };
         if self.rng.chance(self.profile.expires) {
@@ -344,7 +377,7 @@ impl Sim {
         let on_hub = self.rng.chance(self.profile.hubs);
         let id = self.clients[client].id.clone();
         let slot = self.world.open(shard, on_hub, &id, Op::Connect(Box::new(hello)));
-        self.clients[client].open(slot);
+        self.clients[client].open(slot, clean_start);
     }
 
     fn leave(&mut self, client: usize) {
@@ -399,9 +432,9 @@ impl Sim {
 
     /// Connects a client with these habits, to its home or to another shard.
     pub fn greet(&mut self, client: usize, shard: ShardId, hello: Hello) -> SlotId {
-        let id = hello.client_id.clone();
+        let (id, clean_start) = (hello.client_id.clone(), hello.clean_start);
         let slot = self.world.open(shard, false, &id, Op::Connect(Box::new(hello)));
-        self.clients[client].open(slot);
+        self.clients[client].open(slot, clean_start);
         slot
     }
 

@@ -1,6 +1,6 @@
 //! One node without threads, sockets and clock: shards, the rings between them, and links.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use core_broker::{HashKey, Mail, Shard, ShardConfig};
@@ -11,7 +11,7 @@ use core_model::{
 use core_store::MemoryStore;
 
 use crate::rng::Rng;
-use crate::store::ObservedStore;
+use crate::store::{Kept, ObservedStore};
 use crate::trace::{Entry, Ev, GATEWAY, Log, Op};
 use crate::witness::Witness;
 
@@ -54,6 +54,8 @@ pub struct Line {
     to_client: VecDeque<Ev>,
     /// The client no longer looks at it.
     abandoned: bool,
+    /// The client has read the answer to its connect.
+    answered: bool,
     /// Core has taken the session away: nothing more is read.
     ended: bool,
 }
@@ -66,9 +68,12 @@ pub struct World {
     pub rng: Rng,
     config: NodeConfig,
     key: HashKey,
+    kept: Vec<Kept>,
     shards: Vec<Shard>,
     rings: Vec<VecDeque<Vec<Mail>>>,
     lines: BTreeMap<SlotId, Line>,
+    /// Slots whose connect has no answer yet, also those that are closed already.
+    unanswered: BTreeSet<SlotId>,
     free_links: Vec<Vec<LinkId>>,
     next_link: u32,
     next_hub_slot: u32,
@@ -88,31 +93,18 @@ impl World {
         let mut rng = Rng::new(seed);
         let log = Log::default();
         let key = HashKey::new(rng.number());
-        let limits = Arc::new(config.limits.clone());
-        let plugins = Arc::new(Plugins::default());
-        let shards = (0..config.shards)
-            .map(|id| {
-                let inner = MemoryStore::seeded(rng.number(), config.store_delay_max);
-                let store = ObservedStore::new(ShardId(id), inner, log.clone());
-                Shard::new(ShardConfig {
-                    id: ShardId(id),
-                    shards: config.shards,
-                    key: key.clone(),
-                    limits: Arc::clone(&limits),
-                    plugins: Arc::clone(&plugins),
-                    store: Box::new(store),
-                    seed: rng.number(),
-                })
-            })
-            .collect();
+        let kept: Vec<Kept> = (0..config.shards).map(|_| Kept::default()).collect();
+        let shards = make_shards(&mut rng, &config, &key, &kept, &log);
         let pairs = usize::from(config.shards) * usize::from(config.shards);
         World {
             now: Timestamp::from_millis(1_000_000),
             rng,
             key,
+            kept,
             shards,
             rings: (0..pairs).map(|_| VecDeque::new()).collect(),
             lines: BTreeMap::new(),
+            unanswered: BTreeSet::new(),
             free_links: vec![Vec::new(); usize::from(config.shards)],
             next_link: 0,
             next_hub_slot: 1,
@@ -181,8 +173,10 @@ impl World {
         let home = self.home_of(client_id);
         let to_shard = VecDeque::from([hello]);
         let to_client = VecDeque::new();
-        let line = Line { home, to_shard, to_client, abandoned: false, ended: false };
+        let line =
+            Line { home, to_shard, to_client, abandoned: false, answered: false, ended: false };
         self.lines.insert(slot, line);
+        self.unanswered.insert(slot);
         slot
     }
 
@@ -203,7 +197,10 @@ impl World {
 
     /// The next event that arrives at the client's end.
     pub fn read(&mut self, slot: SlotId) -> Option<Ev> {
-        self.lines.get_mut(&slot)?.to_client.pop_front()
+        let line = self.lines.get_mut(&slot)?;
+        let event = line.to_client.pop_front();
+        line.answered |= event.is_some();
+        event
     }
 
     /// Events on their way to a client.
@@ -275,6 +272,29 @@ impl World {
         self.absorb();
     }
 
+    /// The process is killed and starts again: what is not durable, all links and all mail are gone.
+    /// Not now, and so `false`, while a change of a session is on its way to a store or a client
+    /// has not read the answer to its connect: nobody could tell what the client may expect afterwards.
+    pub fn crash(&mut self) -> bool {
+        let unsafe_sessions = self.kept.iter().any(Kept::has_unsafe_sessions);
+        let unread = !self.unanswered.is_empty() || self.lines.values().any(|l| !l.answered);
+        if unsafe_sessions || unread {
+            return false;
+        }
+        self.kept.iter().for_each(Kept::crash);
+        self.rings.iter_mut().for_each(VecDeque::clear);
+        self.lines.clear();
+        self.note(Entry::Crash);
+        let log = &self.log;
+        self.shards = make_shards(&mut self.rng, &self.config, &self.key, &self.kept, log);
+        let (now, mut log) = (self.now, self.log.clone());
+        for shard in &mut self.shards {
+            shard.restore(now, &mut log);
+        }
+        self.absorb();
+        true
+    }
+
     /// One turn of one shard, as its driver does it.
     pub fn turn(&mut self, id: ShardId) {
         let place = usize::from(id.0);
@@ -291,7 +311,7 @@ impl World {
         }
         let may_read =
             if self.config.strict_reading { self.outboxes_empty(place) } else { was_clear };
-        if may_read {
+        if may_read && self.shards[place].is_restored() {
             self.read_links(id);
         }
         self.shards[place].tick(now, &mut log);
@@ -350,6 +370,9 @@ impl World {
         for entry in self.log.take() {
             self.note(entry.clone());
             let Entry::Emitted { slot, event } = entry else { continue };
+            if matches!(event, Ev::Connected { .. } | Ev::Refused(_)) {
+                self.unanswered.remove(&slot);
+            }
             let Some(line) = self.lines.get_mut(&slot) else { continue };
             let is_end = matches!(event, Ev::Kicked(_) | Ev::Refused(_));
             line.to_client.push_back(event);
@@ -394,7 +417,7 @@ impl World {
     pub fn is_at_rest(&mut self) -> bool {
         self.mail_is_empty()
             && self.lines.values().all(|line| line.to_shard.is_empty())
-            && !self.shards.iter().any(Shard::has_work)
+            && self.shards.iter().all(|shard| !shard.has_work() && shard.is_restored())
             && self.next_deadline().is_none_or(|at| at > self.now)
     }
 
@@ -410,4 +433,30 @@ impl World {
             self.close(slot);
         }
     }
+}
+
+fn make_shards(
+    rng: &mut Rng,
+    config: &NodeConfig,
+    key: &HashKey,
+    kept: &[Kept],
+    log: &Log,
+) -> Vec<Shard> {
+    let limits = Arc::new(config.limits.clone());
+    let plugins = Arc::new(Plugins::default());
+    let shards = (0..config.shards).zip(kept).map(|(id, kept)| {
+        let id = ShardId(id);
+        let inner = MemoryStore::seeded(rng.number(), config.store_delay_max);
+        let store = ObservedStore::new(id, inner, kept.clone(), log.clone());
+        Shard::new(ShardConfig {
+            id,
+            shards: config.shards,
+            key: key.clone(),
+            limits: Arc::clone(&limits),
+            plugins: Arc::clone(&plugins),
+            store: Box::new(store),
+            seed: rng.number(),
+        })
+    });
+    shards.collect()
 }

@@ -142,20 +142,22 @@ impl Deliveries {
         taken.fresh += usize::from(!a.dup);
         taken.exactly += usize::from(a.qos == QoS::ExactlyOnce);
         let first_time = taken.accepted == 1 && taken.discarded == 0;
-        let times = message.applications.len().max(1);
+        // What was not written down when the process was killed may come once more.
+        let times = message.applications.len().max(1) + ledger.crashes.len();
         let requeues = ledger.lives[life].may_requeue;
         let wrong = match (class, message.draft.qos) {
             // Each new subscription may bring it once more, and a shared one another member's copy.
             (Class::Retained | Class::Group(_), _) => false,
             (Class::Live, QoS::ExactlyOnce) if a.qos == QoS::ExactlyOnce => taken.accepted > 1,
-            (Class::Live, QoS::ExactlyOnce) => taken.fresh > 1,
+            (Class::Live, QoS::ExactlyOnce) => taken.fresh > 1 + ledger.crashes.len(),
             (Class::Live, _) => taken.fresh > times,
         };
         if wrong && !requeues {
             faults.add(format!("{slot:?} took {a:?} once too often"));
         }
         // What its publisher repeated may have had a new receiver the second time only.
-        let repeated = message.draft.qos == QoS::AtLeastOnce && times > 1;
+        let repeated = (message.draft.qos == QoS::AtLeastOnce && times > 1)
+            || (!ledger.crashes.is_empty() && a.qos < QoS::ExactlyOnce);
         if class == Class::Live && first_time && !message.is_will && !requeues && !repeated {
             let key = (life, message.publisher, Arc::clone(&a.topic), a.qos);
             let newest = self.newest.entry(key).or_insert(a.number);

@@ -55,6 +55,25 @@ impl Gates {
         }
     }
 
+    /// Forgets what was not safe; the rest stays so, whatever numbers the new batches have.
+    fn on_crash(&mut self) {
+        let durable = std::mem::take(&mut self.durable);
+        let safe = |place: &mut Place| {
+            let is_safe = durable.get(&place.0).is_some_and(|durable| *durable >= place.1);
+            place.1 = Lsn(0);
+            is_safe
+        };
+        self.queued.retain(|_, (_, place)| safe(place));
+        self.handles.retain(|_, (_, place)| safe(place));
+        for places in [&mut self.received, &mut self.incoming, &mut self.released] {
+            places.retain(|_, place| safe(place));
+        }
+        self.has.values_mut().for_each(|places| places.retain_mut(safe));
+        self.held.values_mut().for_each(|places| places.retain_mut(safe));
+        self.retained.values_mut().for_each(|places| places.retain_mut(safe));
+        self.durable = durable.into_keys().map(|shard| (shard, Lsn(0))).collect();
+    }
+
     fn is_safe(&self, place: Place) -> bool {
         self.durable.get(&place.0).is_some_and(|durable| *durable >= place.1)
     }
@@ -255,6 +274,7 @@ impl Checker for Gates {
             Entry::Durable { shard, lsn } => {
                 self.durable.insert(*shard, *lsn);
             }
+            Entry::Crash => self.on_crash(),
             Entry::Emitted { slot, event } => match event {
                 Ev::Deliver(arrival) => self.on_delivery(ledger, *slot, arrival, faults),
                 Ev::Release(handle, reason) if !reason.is_error() => {

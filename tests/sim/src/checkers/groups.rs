@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use core_model::{Filter, QoS, SlotId};
+use core_model::{Expiry, Filter, QoS, SlotId};
 
 use super::{Checker, Class, Faults, Promises, class_of};
-use crate::ledger::{Ledger, MessageFacts, Window};
+use crate::ledger::{Ledger, Life, MessageFacts, Window};
 use crate::trace::{Arrival, Entry, Ev, Step};
 
 /// Each message goes to one member of a shared subscription: never to nobody while the group lives,
@@ -32,14 +32,19 @@ impl Groups {
         let Class::Group(group) = class_of(a) else { return };
         let Some(life) = ledger.life(slot) else { return };
         let Some(message) = ledger.messages.get(&a.number) else { return };
-        let times = message.applications.len().max(1);
+        let times = message.applications.len().max(1) + ledger.crashes.len();
         let given = self.given.entry((group, a.number)).or_default();
         match given.iter_mut().find(|given| given.life == life && given.qos == a.qos) {
             Some(known) => known.fresh += usize::from(!a.dup),
             None => given.push(Given { life, qos: a.qos, fresh: usize::from(!a.dup) }),
         }
         let exact = message.draft.qos == QoS::ExactlyOnce;
-        let begun = given.iter().filter(|given| given.qos == QoS::ExactlyOnce).count();
+        // What a session had that ended with its link is forgotten in a crash, and comes once more.
+        let remembered = |given: &&Given| {
+            ledger.crashes.is_empty() || ledger.lives[given.life].expiry != Expiry::WithLink
+        };
+        let exactly = given.iter().filter(|given| given.qos == QoS::ExactlyOnce);
+        let begun = exactly.filter(remembered).count();
         if exact && begun > 1 {
             faults.add(format!("group {group}: two members got the QoS 2 message {a:?}"));
         }
@@ -68,18 +73,22 @@ impl Groups {
         faults: &mut Faults,
     ) {
         let of_group = |s: &&crate::ledger::SubscriptionFacts| s.options.filter == *filter;
-        // A QoS 0 delivery may get lost with its link.
-        let reliable = ledger
-            .subscriptions
-            .iter()
-            .filter(of_group)
-            .all(|s| s.options.qos > QoS::AtMostOnce && !ledger.lives[s.life].may_requeue);
+        // A QoS 0 delivery may get lost with its link, and with a crash what a member has whose
+        // session ends with its link.
+        let volatile = |life: &Life| life.expiry == Expiry::WithLink;
+        let crashed = !ledger.crashes.is_empty();
+        let reliable = ledger.subscriptions.iter().filter(of_group).all(|s| {
+            let life = &ledger.lives[s.life];
+            s.options.qos > QoS::AtMostOnce && !life.may_requeue && !(crashed && volatile(life))
+        });
         let lives = ledger.subscriptions.iter().enumerate().any(|(place, s)| {
             s.options.filter == *filter
                 && ledger.is_present(s.life)
                 && ledger.holds(place, false, window.first, Step::MAX).is_some()
         });
-        if !lives || !reliable {
+        // After a crash a QoS 2 message with a handle counts as begun, sent or not.
+        let unknown = crashed && message.draft.qos == QoS::ExactlyOnce;
+        if !lives || !reliable || unknown {
             return;
         }
         let key = (identifier, message.draft.number);

@@ -39,7 +39,9 @@ impl RetainedCopies {
         let newest = self.newest.entry((life, Arc::clone(&a.topic), a.qos)).or_insert(a.number);
         // A publisher that repeats itself may write an older message after a newer one, and a
         // message that was handed back comes again later.
-        let in_order = !is_repeated(ledger, &a.topic) && !ledger.lives[life].may_requeue;
+        let in_order = !is_repeated(ledger, &a.topic)
+            && !ledger.lives[life].may_requeue
+            && ledger.crashes.is_empty();
         if class == Class::Retained && a.number < *newest && in_order && !a.dup {
             faults.add(format!("{slot:?}: a retained copy after {newest}: {a:?}"));
         }
@@ -76,8 +78,9 @@ impl RetainedCopies {
             .filter(|m| *m.draft.topic == *topic)
             .all(|m| newest(m) <= newest(last));
         let certain = is_last
-            && last.applications.iter().any(|application| {
-                let local = ledger.slots[&application.slot].local;
+            && last.applications.last().is_some_and(|application| {
+                let local = ledger.slots[&application.slot].local
+                    && !ledger.crashed_since(application.applied);
                 local || application.answer.is_some_and(|(_, reason)| !reason.is_error())
             });
         certain.then_some((last.draft.number, last.draft.empty, last.first))
@@ -104,6 +107,8 @@ impl RetainedCopies {
             let counts = s.acked.is_some()
                 && s.end.is_none()
                 && ledger.wants_retained(place)
+                // What was still to come to a new subscription is not written down.
+                && !ledger.crashed_since(s.applied)
                 && !(own && s.options.no_local)
                 && (online || reliable);
             if !counts {
@@ -125,7 +130,7 @@ impl RetainedCopies {
                 .filter(|a| by_this(a))
                 .collect();
             let has_last = seen.iter().any(|a| a.number == number);
-            let has_old = seen.iter().any(|a| class_of(a) == Class::Retained);
+            let has_old = !s.is_again && seen.iter().any(|a| class_of(a) == Class::Retained);
             // Of a topic that has none any more nothing need come, unless something came before; and
             // that may have waited in the queue since before this subscription.
             let removed = || self.taken.iter().any(|(l, _, a)| *l == life && a.number == number);

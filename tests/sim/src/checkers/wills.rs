@@ -108,7 +108,9 @@ impl Checker for Wills {
         for (slot, (ended, with_link)) in &self.lost {
             let facts = &ledger.slots[slot];
             let delayed = facts.hello.will.as_ref().is_some_and(|(_, delay_s, _)| *delay_s > 0);
+            // Nobody waits until a will is safe with those who get it.
             if (!delayed || *with_link)
+                && !ledger.crashed_since(*ended)
                 && let Some(routed) = self.routed.get(slot)
             {
                 self.check_published(ledger, *slot, *ended, *routed, faults);
@@ -124,6 +126,10 @@ fn check_wanted(ledger: &Ledger, to: SlotId, number: u64, faults: &mut Faults) {
     });
     let Some((slot, facts)) = owner else { return };
     let farewell = facts.cause == Some(DisconnectCause::Farewell);
+    if ledger.crashed_since(facts.opened) {
+        // The farewell may be forgotten.
+        return;
+    }
     // A link on another shard may have been lost to another one before its farewell arrived.
     if facts.local && (farewell || facts.ended.is_none()) {
         // The end of a local slot by a take-over is told before its will is published.

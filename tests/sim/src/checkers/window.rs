@@ -22,6 +22,8 @@ struct Unsettled {
     stage: Stage,
     /// The link on which it was last delivered.
     slot: SlotId,
+    /// Whether the process was killed since, which may have forgotten what the client said.
+    shaken: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +72,13 @@ impl Windows {
             // Once more on the same link; what the client has said meanwhile still counts.
             return;
         }
-        let new =
-            Unsettled { number: arrival.number, qos: arrival.qos, stage: Stage::Delivered, slot };
+        let new = Unsettled {
+            number: arrival.number,
+            qos: arrival.qos,
+            stage: Stage::Delivered,
+            slot,
+            shaken: false,
+        };
         self.unsettled.insert((life, arrival.handle), new);
         let max = ledger.slots[&slot].hello.receive_max;
         let used = self
@@ -92,8 +99,8 @@ impl Windows {
         arrival: &Arrival,
         faults: &mut Faults,
     ) {
-        let remote = ledger.lives[life].was_remote;
         let known = self.unsettled.get(&(life, arrival.handle));
+        let remote = ledger.lives[life].was_remote || known.is_some_and(|known| known.shaken);
         let again = known.is_some_and(|known| {
             known.number == arrival.number
                 && known.qos == arrival.qos
@@ -102,7 +109,9 @@ impl Windows {
         });
         // News for a link of another shard may come after those for its successor.
         let free = known.is_none_or(|known| known.stage == Stage::Settled || remote);
-        if arrival.dup && !again && !remote {
+        // After a crash nobody knows whether it was sent, or under which handle.
+        let certain = !remote && ledger.crashes.is_empty();
+        if arrival.dup && !again && certain {
             faults.add(format!("{slot:?}: nothing to repeat: {arrival:?}"));
         }
         if !arrival.dup && !free {
@@ -122,7 +131,8 @@ impl Windows {
         if reason.is_error() {
             return;
         }
-        let remote = ledger.lives[life].was_remote;
+        let known = self.unsettled.get(&(life, handle));
+        let remote = ledger.lives[life].was_remote || known.is_some_and(|known| known.shaken);
         match self.unsettled.get_mut(&(life, handle)) {
             Some(known) if known.qos == QoS::ExactlyOnce && known.stage != Stage::Delivered => {
                 if known.stage != Stage::Settled {
@@ -164,6 +174,11 @@ impl Checker for Windows {
                 }
                 _ => {}
             },
+            Entry::Crash => {
+                // Handles of QoS 1 may be forgotten with it, and given to other messages.
+                self.unsettled.retain(|_, known| known.qos == QoS::ExactlyOnce);
+                self.unsettled.values_mut().for_each(|known| known.shaken = true);
+            }
             Entry::Emitted { slot, event } => match event {
                 Ev::Deliver(arrival) => self.on_arrival(ledger, *slot, arrival, faults),
                 Ev::Release(handle, reason) => {

@@ -87,3 +87,8 @@ fn lossless_nodes_keep_all_promises() {
 fn tight_nodes_lose_only_what_their_limits_say() {
     simulate("tight_nodes_lose_only_what_their_limits_say", 1_000, Profile::tight);
 }
+
+#[test]
+fn crashing_nodes_keep_what_they_have_acknowledged() {
+    simulate("crashing_nodes_keep_what_they_have_acknowledged", 1_000, Profile::crashing);
+}
