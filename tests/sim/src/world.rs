@@ -81,6 +81,7 @@ pub struct World {
     /// Who sees all that happens.
     pub witness: Witness,
     outbox_max: usize,
+    lazy: Option<ShardId>,
 }
 
 /// The link of a shard that carries many slots.
@@ -111,6 +112,7 @@ impl World {
             log,
             witness,
             outbox_max: 0,
+            lazy: None,
             config,
         }
     }
@@ -421,10 +423,17 @@ impl World {
             && self.next_deadline().is_none_or(|at| at > self.now)
     }
 
-    /// A turn of a shard that is chosen by chance.
+    /// A turn of a shard that is chosen by chance. Now and then another shard is lazy, and takes no
+    /// turn for a while.
     pub fn random_turn(&mut self) {
-        let id = self.rng.below(self.shards.len()) as u16;
-        self.turn(ShardId(id));
+        if self.rng.chance(3) {
+            let lazy = self.rng.below(self.shards.len()) as u16;
+            self.lazy = self.rng.chance(60).then_some(ShardId(lazy));
+        }
+        let id = ShardId(self.rng.below(self.shards.len()) as u16);
+        if self.lazy != Some(id) || self.rng.chance(5) {
+            self.turn(id);
+        }
     }
 
     /// Forgets a slot that core has closed and whose client has read to the end.

@@ -150,7 +150,7 @@ fn disconnect() -> impl Strategy<Value = Draw> {
 }
 
 fn publish(wide: bool) -> impl Strategy<Value = Draw> {
-    let expiry = prop::option::weighted(0.2, select(vec![1, 3]));
+    let expiry = prop::option::weighted(0.3, select(vec![1, 3]));
     (any_client(), 1_u16..4, any_message(wide), expiry)
         .prop_map(|(client, id, message, expiry_s)| Draw::Publish { client, id, message, expiry_s })
 }
@@ -177,7 +177,7 @@ fn any_draw(wide: bool) -> impl Strategy<Value = Draw> {
         1 => (LONERS, any::<bool>()).prop_map(|(client, open)| Draw::Demand { client, open }),
         2 => disconnect(),
         1 => read(),
-        1 => select(vec![500, 1000, 2500, 40_000]).prop_map(|millis| Draw::Pass { millis }),
+        2 => select(vec![500, 1000, 2500, 40_000]).prop_map(|millis| Draw::Pass { millis }),
     ]
 }
 
@@ -286,8 +286,17 @@ fn any_strategy() -> impl Strategy<Value = ShareStrategy> {
     ])
 }
 
+fn cases() -> u32 {
+    let number = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
+    number.unwrap_or(1_500)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        // `PROPTEST_CASES=n` for more.
+        ..ProptestConfig::with_cases(cases())
+    })]
 
     #[test]
     fn one_shard_does_what_the_model_does(

@@ -1,8 +1,13 @@
 //! Sessions and links, where many of them meet.
 
-use core_model::{BrokerLimits, Disconnect, DisconnectCause, Expiry, Reason, ShardId, SlotId};
+use std::sync::Arc;
+
+use core_model::{
+    BrokerLimits, Disconnect, DisconnectCause, Expiry, Filter, Outcome, QoS, Reason,
+    RetainHandling, ShardId, SlotId, Subscription,
+};
 use tests_sim::rng::Rng;
-use tests_sim::trace::{Ev, Op};
+use tests_sim::trace::{Draft, Ev, Op};
 use tests_sim::world::NodeConfig;
 
 use crate::bench::{Bench, hello};
@@ -69,6 +74,57 @@ fn a_client_that_comes_and_goes_leaves_no_deadlines_behind() {
         let timers = left.iter().find(|(name, _)| *name == "timers");
         assert!(timers.is_none_or(|(_, count)| *count <= 2), "{left:?} after round {round}");
     }
+}
+
+//= mqtt5:2.2.1-4
+//= mqtt5:4.3.2-1
+//= mqtt311:2.3.1-1
+//= mqtt311:2.3.1-4
+#[test]
+fn handles_go_round_one_that_nobody_settles() {
+    let mut bench = Bench::new(1, NodeConfig { inputs_per_turn: 1, ..NodeConfig::default() });
+    for client in 0..2 {
+        bench.connect(ShardId(0), hello(client));
+    }
+    let ticket = bench.ticket();
+    let subscriptions = vec![Subscription {
+        filter: Filter::parse("t").expect("it is valid"),
+        qos: QoS::AtLeastOnce,
+        no_local: false,
+        retain_as_published: false,
+        retain_handling: RetainHandling::Send,
+    }];
+    bench.rest();
+    bench.send(1, Op::Subscribe { ticket, identifier: None, subscriptions });
+    bench.rest();
+    bench.read_client(1);
+    let (mut kept, mut last) = (Vec::new(), 0);
+    for number in 0..66_000 {
+        let draft = Draft {
+            number,
+            topic: Arc::from("t"),
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            empty: false,
+            expires_at: None,
+        };
+        let ticket = bench.ticket();
+        bench.send(0, Op::Publish { ticket, id: 1, draft, stored: true });
+        bench.rest();
+        let handle = match bench.read_client(1).as_slice() {
+            [Ev::Deliver(arrival)] => arrival.handle,
+            other => panic!("message {number}: {other:?}"),
+        };
+        assert!(handle != 0 && !kept.contains(&handle), "{handle} is in use");
+        assert_ne!(handle, last);
+        last = handle;
+        if number == 0 || number == 40_000 {
+            kept.push(handle);
+        } else {
+            bench.send(1, Op::Settle { handle, outcome: Outcome::Accepted });
+        }
+    }
+    assert_eq!(kept.len(), 2);
 }
 
 #[test]
