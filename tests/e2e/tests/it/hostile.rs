@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::process::{run, wait_for};
-use crate::server::{Config, Server, executable};
+use crate::process::wait_for;
+use crate::server::{Config, Server};
 use crate::wire::*;
 
 /// MQTT 5 packets after an accepted CONNECT, and the reason codes that may end the connection.
@@ -343,69 +343,6 @@ fn slow_and_pipelined_connects_are_accepted() {
     // A message may come before the SUBACK.
     answers.sort_unstable();
     assert_eq!(answers, [PUBLISH, SUBACK]);
-}
-
-#[test]
-fn two_thousand_silent_connections_cost_little() {
-    let mut server = Server::start_with(&Config::default());
-    let before = server.rss();
-    let silent: Vec<Peer> = (0..2000).map(|_| Peer::open(server.address())).collect();
-    // A client that comes after them is served at once, so all were accepted.
-    let since = Instant::now();
-    let (mut peer, _) = Peer::connect(server.address(), 5, "late");
-    peer.ping();
-    assert!(since.elapsed() < Duration::from_secs(2), "served after {:?}", since.elapsed());
-    let each = server.rss().saturating_sub(before) / silent.len() as u64;
-    assert!(each < 16 << 10, "{each} bytes for each silent connection");
-}
-
-/// The bound that `manifold check` states for the memory of a server with this configuration.
-fn memory_bound(config: &Config) -> u64 {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let file = config.write(folder.path());
-    let said = run(std::process::Command::new(executable()).arg("check").arg(file));
-    let line = said.lines().find(|l| l.contains("memory bound:")).expect("check states a bound");
-    let number = line.split("memory bound:").nth(1).expect("a number follows");
-    let digits: String = number.trim().chars().take_while(|c| c.is_ascii_digit()).collect();
-    digits.parse().expect("a number of bytes")
-}
-
-#[test]
-fn subscriber_that_never_reads_harms_nobody() {
-    let config = Config::default();
-    let mut server = Server::start_with(&config);
-    let bound = memory_bound(&config).min(96 << 20);
-    let before = server.rss();
-    for (qos, id) in [(0u8, "hog0"), (1, "hog1")] {
-        let (mut hog, _) = Peer::connect(server.address(), 4, id);
-        hog.send(&subscribe(1, &[], "flood", qos));
-        hog.expect(SUBACK);
-        let (mut good, _) = Peer::connect(server.address(), 4, "good");
-        good.send(&subscribe(1, &[], "good", 0));
-        good.expect(SUBACK);
-        let (mut flooder, _) = Peer::connect(server.address(), 4, "flooder");
-        let payload = vec![b'x'; 64 << 10];
-        let flood = match qos {
-            0 => publish0("flood", &[], &payload),
-            _ => packet(0x32, &[&string("flood")[..], &[0, 1], &payload].concat()),
-        };
-        let mut worst = Duration::ZERO;
-        // 128 MiB at each QoS, far more than the sockets in between hold.
-        for _ in 0..2048 {
-            flooder.send(&flood);
-            if qos == 1 {
-                flooder.expect(PUBACK);
-            }
-            let since = Instant::now();
-            good.send(&publish0("good", &[], b"x"));
-            good.expect(PUBLISH);
-            worst = worst.max(since.elapsed());
-        }
-        flooder.ping();
-        assert!(worst < Duration::from_secs(2), "the good client waited {worst:?}");
-        let grown = server.rss().saturating_sub(before);
-        assert!(grown < bound, "the server grew by {grown} bytes, bound {bound}");
-    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod aiomqtt;
 mod daemon;
 mod gmqtt;
 mod hostile;
+mod memory;
 mod mosquitto;
 mod mqttjs;
 mod mqttools;

@@ -139,9 +139,18 @@ impl Server {
 
     /// Resident memory, bytes.
     pub(crate) fn rss(&mut self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most resident memory that it ever had, bytes.
+    pub(crate) fn peak_rss(&mut self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&mut self, key: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process().id()));
         let status = status.expect("the server runs");
-        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).expect("VmRSS is listed");
+        let line = status.lines().find_map(|l| l.strip_prefix(key)).expect("it is listed");
         let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of KiB");
         kib * 1024
     }
