@@ -407,13 +407,15 @@ impl Shard {
         if session.is_durable() {
             self.journal.push(Mutation::SessionEnded { session: session.origin });
         }
+        // From here on nothing more is written for it, not even its own will: the next session of
+        // its client has the same name in the store.
+        session.set_ending();
         session.ends_at = None;
         self.by_key.remove(&session.key);
         self.set_alarm(index, None);
         self.publish_will(now, index, sink);
         let mut returned = Vec::new();
         let filters = self.with_session(now, sink, index, |session, cx| {
-            session.set_ending();
             session.outgoing.end(cx, &mut returned);
             session.shared = 0;
             std::mem::take(&mut session.subscriptions)

@@ -172,7 +172,7 @@ impl Session {
 
     /// Whether it must survive a crash.
     pub(crate) fn is_durable(&self) -> bool {
-        self.expiry != Expiry::WithLink
+        self.expiry != Expiry::WithLink && !self.ending
     }
 
     /// The facts that its outgoing half needs.
