@@ -187,7 +187,8 @@ impl Ledger {
                 if let Some(life) = self.life_of.get(client) {
                     let life = &mut self.lives[*life];
                     life.offline_at.get_or_insert(self.now);
-                    if life.expiry == Expiry::WithLink {
+                    // A farewell with another expiry from another shard may come too late.
+                    if life.expiry == Expiry::WithLink || life.was_remote {
                         life.may_end.get_or_insert(step);
                     }
                 }

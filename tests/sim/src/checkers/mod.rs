@@ -7,6 +7,7 @@ mod gates;
 mod groups;
 mod retained;
 mod slots;
+mod stores;
 mod wills;
 mod window;
 
@@ -16,6 +17,7 @@ pub use gates::Gates;
 pub use groups::Groups;
 pub use retained::RetainedCopies;
 pub use slots::Slots;
+pub use stores::Stores;
 pub use wills::Wills;
 pub use window::Windows;
 
@@ -94,6 +96,7 @@ pub fn class_of(arrival: &Arrival) -> Class {
 pub fn all(promises: Promises, key: core_broker::HashKey) -> Vec<Box<dyn Checker>> {
     vec![
         Box::new(Slots::default()),
+        Box::new(Stores::default()),
         Box::new(Acks::default()),
         Box::new(Windows::new(promises)),
         Box::new(Deliveries::new(promises)),

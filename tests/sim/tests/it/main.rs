@@ -1,3 +1,4 @@
+mod barrier;
 mod bench;
 mod model;
 mod races;
