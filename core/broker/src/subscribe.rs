@@ -212,11 +212,16 @@ impl Shard {
                 qos: subscribed.qos,
                 identifier,
             };
-            if wanted {
-                self.cancel_pull(index, &wish.filter);
-                plan.pulls.extend(self.register_pull(index, wish));
-            } else {
-                self.change_pull(index, &wish);
+            // A new subscription has no pull yet, and a client that subscribes to ten thousand
+            // filters should not have all of them looked at each time.
+            match (wanted, is_new) {
+                (true, true) => plan.pulls.extend(self.register_pull(index, wish)),
+                (true, false) => {
+                    self.cancel_pull(index, &wish.filter);
+                    plan.pulls.extend(self.register_pull(index, wish));
+                }
+                (false, true) => {}
+                (false, false) => self.change_pull(index, &wish),
             }
         }
         granted(subscription.qos)
