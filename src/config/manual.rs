@@ -33,10 +33,10 @@ loopback is refused unless `allow_anonymous = true` stands in it.
 everything were at its limit at once:
 
 - for each listener `max_connections` times what one connection holds for good: its state with topic
-  aliases and packet identifiers, and 4KiB of buffers;
+  aliases, packet identifiers and deliveries in flight (`max_inflight`), and 4KiB of buffers;
 - what all connections hold together from turn to turn: output that waits and packets that are not
   complete (`max_buffered_total`), and what two turns of a shard can add before it is noticed;
-- messages kept for sessions, and wills (`max_kept_bytes_total`), retained messages
+- messages kept for sessions, and wills (`max_kept_bytes_total`, times 2.25 for their entries), retained messages
   (`max_retained_bytes` and their indexes), subscriptions (`max_subscription_bytes_total`);
 - `max_sessions` with a client id each, `max_route_cache_topics` remembered topics, and the buffers
   of the shards.

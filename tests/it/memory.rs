@@ -35,6 +35,7 @@ fn a_greater_limit_never_has_a_smaller_bound() {
         ("limits", "max_kept_bytes_total", "1", "1000000000"),
         ("limits", "max_retained_bytes", "1", "1000000000"),
         ("limits", "max_subscription_bytes_total", "1", "1000000000"),
+        ("limits", "max_inflight", "1", "2"),
         ("limits.links", "max_buffered_total", "1048576", "1048577"),
         ("limits", "max_sessions", "1", "2000000"),
         ("limits", "max_client_id_bytes", "1", "2"),
