@@ -54,11 +54,15 @@ struct Siege {
 
 impl Siege {
     fn new() -> Siege {
-        let server = Server::start_with(&BOUNDED);
+        Self::of(&BOUNDED)
+    }
+
+    fn of(config: &Config) -> Siege {
+        let server = Server::start_with(config);
         let (mut good, _) = Peer::connect(server.address(), 4, "good");
         good.send(&subscribe(1, &[], "good", 0));
         good.expect(SUBACK);
-        Siege { server, bound: memory_bound(&BOUNDED), good }
+        Siege { server, bound: memory_bound(config), good }
     }
 
     /// The client that behaves gets its own message in time.
@@ -78,10 +82,13 @@ impl Siege {
 }
 
 #[test]
-fn two_thousand_silent_connections_cost_little() {
-    let mut siege = Siege::new();
+fn ten_thousand_silent_connections_cost_little() {
+    const SILENT: u64 = 10_000;
+    // Both ends need a descriptor for each; the server raises its own limit.
+    rlimit::increase_nofile_limit(SILENT + 1_000).expect("the limit of open files can be raised");
+    let mut siege = Siege::of(&Config { listener: "max_connections = 11000", ..BOUNDED });
     let before = siege.server.rss();
-    let silent: Vec<Peer> = (0..2000).map(|_| Peer::open(siege.server.address())).collect();
+    let silent: Vec<Peer> = (0..SILENT).map(|_| Peer::open(siege.server.address())).collect();
     // A client that comes after them is served at once, so all were accepted.
     let since = Instant::now();
     let (mut peer, _) = Peer::connect(siege.server.address(), 5, "late");
