@@ -39,8 +39,9 @@ pub(crate) enum Letter {
     /// An event for a slot of the receiving shard.
     Event { slot: SlotId, event: Event<'static> },
     /// A message that sessions of the receiving shard want; with `ack`, its publisher waits until
-    /// they have it durably.
-    Publish { message: Arc<StoredMessage>, ack: Option<AckRef> },
+    /// they have it durably. `write`: of a retained message, its number among those that the sending
+    /// shard writes to the one that keeps its topic; 0 where that is the sender itself.
+    Publish { message: Arc<StoredMessage>, ack: Option<AckRef>, write: u64 },
     /// The sending shard's share of a message is safe.
     Taken { ack: AckRef, reason: Reason },
     /// The sending shard wants these filters; answered by `Interested`.
@@ -59,8 +60,13 @@ pub(crate) enum Letter {
     Retain { message: Arc<StoredMessage>, ack: Option<AckRef> },
     /// Asks for retained messages, once `barrier` writes of each shard have arrived.
     Pull { pull: u32, filter: Box<str>, cursor: Option<Box<str>>, barrier: Box<[u64]> },
-    /// Some of them.
-    Page { pull: u32, messages: Vec<Arc<StoredMessage>>, cursor: Option<Box<str>> },
+    /// Some of them, as they were when `arrived` writes of each shard had arrived.
+    Page {
+        pull: u32,
+        messages: Vec<Arc<StoredMessage>>,
+        cursor: Option<Box<str>>,
+        arrived: Box<[u64]>,
+    },
     /// A read of retained messages for a gateway.
     Read { request: u32, filter: Box<str>, cursor: Option<Box<str>>, limit: u32 },
     /// Its answer; `more`: there was more than the limit.

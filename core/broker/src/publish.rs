@@ -1,8 +1,7 @@
 use std::sync::Arc;
 
 use core_model::{
-    Action, Message, OriginId, Publish, PublishMessage, QoS, Reason, StoredMessage, Ticket,
-    Timestamp,
+    Action, Message, Publish, PublishMessage, QoS, Reason, StoredMessage, Ticket, Timestamp,
 };
 use core_store::{Lsn, Mutation};
 
@@ -10,6 +9,7 @@ use crate::context::Cx;
 use crate::journal::Gated;
 use crate::mail::{AckRef, Letter};
 use crate::outgoing::{Arriving, Offered, Terms};
+use crate::pulls::WriteRef;
 use crate::routes::{Route, SessionIndex};
 use crate::session::{AckKind, Answer, Session};
 use crate::shard::{Shard, Sink};
@@ -243,13 +243,15 @@ impl Shard {
         let route = self.routes.route(message.topic);
         let mut arriving = Arriving::new(message, None);
         let mut dispatched = Dispatched::default();
-        self.dispatch_local(now, &route, &mut arriving, &mut dispatched, sink);
+        let write = if message.retain { self.next_write(message.topic) } else { 0 };
+        let written = WriteRef { shard: self.id, write };
+        self.dispatch_local(now, &route, written, &mut arriving, &mut dispatched, sink);
         for remote in &route.remote {
             let ack = ack.filter(|_| remote.durable);
             dispatched.matched = true;
             dispatched.waits += u16::from(ack.is_some());
             let message = Arc::clone(arriving.stored());
-            self.out.send(remote.shard, Letter::Publish { message, ack });
+            self.out.send(remote.shard, Letter::Publish { message, ack, write });
         }
         for group in &route.groups {
             self.dispatch_group(now, group, &mut arriving, ack, &mut dispatched, sink);
@@ -270,6 +272,7 @@ impl Shard {
         &mut self,
         now: Timestamp,
         route: &Route,
+        written: WriteRef,
         arriving: &mut Arriving<'_>,
         dispatched: &mut Dispatched,
         sink: &mut dyn Sink,
@@ -289,8 +292,7 @@ impl Shard {
             if session.is_ending() {
                 continue;
             }
-            let from_itself = origin != OriginId::default() && origin == session.origin;
-            let Some(share) = target.grant(from_itself) else { continue };
+            let Some(share) = target.grant(session.is_origin(origin)) else { continue };
             pulling |= !session.pulls.is_empty();
             let terms = Terms {
                 //= mqtt5:3.8.4-8
@@ -306,8 +308,8 @@ impl Shard {
             let (to, outgoing) = session.sending();
             dispatched.add(outgoing.offer(&mut cx, to, arriving, terms));
         }
-        if pulling {
-            self.note_live(route, arriving.view.topic);
+        if pulling && retain {
+            self.note_live(route, written, arriving);
         }
     }
 
@@ -315,6 +317,7 @@ impl Shard {
     pub(crate) fn on_publish_mail(
         &mut self,
         now: Timestamp,
+        written: WriteRef,
         message: Arc<StoredMessage>,
         ack: Option<AckRef>,
         sink: &mut dyn Sink,
@@ -323,7 +326,7 @@ impl Shard {
         let mut dispatched = Dispatched::default();
         let view = message.view();
         let mut arriving = Arriving::new(&view, Some(Arc::clone(&message)));
-        self.dispatch_local(now, &route, &mut arriving, &mut dispatched, sink);
+        self.dispatch_local(now, &route, written, &mut arriving, &mut dispatched, sink);
         if let Some(ack) = ack {
             self.report(now, ack, &dispatched, sink);
         }
@@ -372,6 +375,12 @@ impl Shard {
         self.with_generation(now, sink, ack.session, ack.generation, |session, cx| {
             session.on_taken(cx, ack.number, reason);
         });
+    }
+
+    /// The number that a retained message will have among those written to its keeper.
+    fn next_write(&self, topic: &str) -> u64 {
+        let keeper = self.key.topic_shard(topic, self.shards);
+        if keeper == self.id { 0 } else { self.requests.next_write(keeper) }
     }
 
     //= mqtt5:3.3.1-5

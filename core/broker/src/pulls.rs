@@ -4,15 +4,19 @@
 //! under way nor follow a newer live copy. So a pull asks only when every shard has installed the
 //! subscription's interest and says how many retained writes it had sent to each shard by then; the
 //! shard that keeps a topic answers only after that many have arrived. A publish before that point
-//! is in the store by then, a publish after it comes live. Live copies that arrive between the
-//! subscribe and the page are remembered, and the page's copy of the same topic is dropped.
+//! is in the store by then, a publish after it comes live. Live copies of retained messages that
+//! arrive between the subscribe and the page are remembered, with their places in the writes of
+//! their publisher's shard. The page says how many writes had arrived: if a live copy's was not among
+//! them, the page's message of that topic is older and is dropped. If it was, the page's message is
+//! that one, and dropped since it came, or a newer one, which comes.
 
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use core_model::{QoS, Reason, ShardId, StoredMessage, Timestamp, filter_matches};
 use core_store::Mutation;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
+use smallvec::{SmallVec, smallvec};
 
 use crate::mail::{AckRef, Letter};
 use crate::outgoing::{Arriving, Terms};
@@ -48,10 +52,34 @@ struct Pull {
     cursor: Option<Box<str>>,
     /// For each shard that keeps topics: the writes that must have arrived there.
     barriers: Rc<[Box<[u64]>]>,
-    /// Topics of which a live copy came meanwhile.
-    live: HashSet<Box<str>, foldhash::fast::FixedState>,
+    /// By topic: live copies of retained messages that came meanwhile, the last of each shard.
+    live: HashMap<Box<str>, SmallVec<[Live; 1]>, foldhash::fast::FixedState>,
     /// A question is under way, or waits in the work list.
     asked: bool,
+}
+
+/// Where a retained message stands among those that its publisher's shard writes to the shard that
+/// keeps its topic.
+#[derive(Clone, Copy)]
+pub(crate) struct WriteRef {
+    pub(crate) shard: ShardId,
+    /// 0 where the publisher's shard keeps the topic itself.
+    pub(crate) write: u64,
+}
+
+struct Live {
+    written: WriteRef,
+    /// Which message it was; it need not be kept for that.
+    message: Weak<StoredMessage>,
+}
+
+impl Live {
+    /// Whether the message of a page must not follow this live copy.
+    fn forbids(&self, message: &Arc<StoredMessage>, arrived: &[u64]) -> bool {
+        let WriteRef { shard, write } = self.written;
+        let known = arrived.get(usize::from(shard.0)).is_some_and(|arrived| *arrived >= write);
+        !known || std::ptr::eq(self.message.as_ptr(), Arc::as_ptr(message))
+    }
 }
 
 /// A question of another shard that has to wait for writes to arrive.
@@ -61,6 +89,17 @@ struct Question {
     filter: Box<str>,
     cursor: Option<Box<str>>,
     barrier: Box<[u64]>,
+}
+
+impl Pull {
+    fn note(&mut self, topic: &str, live: Live) {
+        if let Some(copies) = self.live.get_mut(topic) {
+            copies.retain(|other| other.written.shard != live.written.shard);
+            copies.push(live);
+        } else if self.live.len() < LIVE_TOPICS_MAX {
+            self.live.insert(topic.into(), smallvec![live]);
+        }
+    }
 }
 
 /// All pulls of this shard's sessions, and questions of other shards that wait.
@@ -98,7 +137,7 @@ impl Shard {
             end,
             cursor: None,
             barriers: Rc::new([]),
-            live: HashSet::default(),
+            live: HashMap::default(),
             // Not to be resumed before it has begun.
             asked: true,
         };
@@ -209,14 +248,12 @@ impl Shard {
             Page::Done => None,
             Page::More { cursor } => Some(cursor),
         };
+        let (pull, arrived) = (question.pull, self.requests.arrived());
         match sink {
             Some(sink) if question.from == self.id => {
-                self.on_page(now, question.pull, messages, cursor, sink);
+                self.on_page(now, pull, messages, cursor, &arrived, sink);
             }
-            _ => {
-                self.out
-                    .send(question.from, Letter::Page { pull: question.pull, messages, cursor });
-            }
+            _ => self.out.send(question.from, Letter::Page { pull, messages, cursor, arrived }),
         }
         None
     }
@@ -237,6 +274,7 @@ impl Shard {
         id: u32,
         messages: Vec<Arc<StoredMessage>>,
         cursor: Option<Box<str>>,
+        arrived: &[u64],
         sink: &mut dyn Sink,
     ) {
         let Some(pull) = self.pulls.pulls.get_mut(&id) else { return };
@@ -245,7 +283,8 @@ impl Shard {
         let (qos, identifier) = (pull.wish.qos, pull.wish.identifier);
         let identifiers: &[u32] = if identifier == 0 { &[] } else { &[identifier] };
         for message in messages {
-            if live.contains(message.topic()) {
+            let copies = live.get(message.topic());
+            if copies.is_some_and(|copies| copies.iter().any(|c| c.forbids(&message, arrived))) {
                 continue;
             }
             let view = message.view();
@@ -298,16 +337,25 @@ impl Shard {
         }
     }
 
-    /// Remembers, for the pulls of a message's receivers, that a live copy of the topic came.
+    /// Remembers, for the pulls of a retained message's receivers, that a live copy came.
     #[cold]
-    pub(crate) fn note_live(&mut self, route: &Route, topic: &str) {
+    pub(crate) fn note_live(
+        &mut self,
+        route: &Route,
+        written: WriteRef,
+        arriving: &mut Arriving<'_>,
+    ) {
+        let (topic, origin) = (arriving.view.topic, arriving.view.origin);
+        let message = Arc::downgrade(arriving.stored());
         for target in &route.local {
             let Some(session) = self.sessions.get(target.session.0 as usize) else { continue };
+            if target.grant(session.is_origin(origin)).is_none() {
+                continue;
+            }
             for id in &session.pulls {
                 let Some(pull) = self.pulls.pulls.get_mut(id) else { continue };
-                let known = pull.live.len() >= LIVE_TOPICS_MAX || pull.live.contains(topic);
-                if !known && filter_matches(&pull.wish.filter, topic) {
-                    pull.live.insert(topic.into());
+                if filter_matches(&pull.wish.filter, topic) {
+                    pull.note(topic, Live { written, message: Weak::clone(&message) });
                 }
             }
         }

@@ -170,6 +170,11 @@ impl Session {
         self.will = will;
     }
 
+    /// Whether its client published a message of this origin.
+    pub(crate) fn is_origin(&self, origin: OriginId) -> bool {
+        origin != OriginId::default() && origin == self.origin
+    }
+
     /// Whether it must survive a crash.
     pub(crate) fn is_durable(&self) -> bool {
         self.expiry != Expiry::WithLink && !self.ending

@@ -14,7 +14,7 @@ use crate::context::{Cx, Note, Outboxes};
 use crate::groups::Groups;
 use crate::journal::{Gated, Journal};
 use crate::mail::Letter;
-use crate::pulls::Pulls;
+use crate::pulls::{Pulls, WriteRef};
 use crate::retained::RetainedStore;
 use crate::routes::{Routes, SessionIndex};
 use crate::session::Session;
@@ -250,7 +250,9 @@ impl Shard {
                 }
                 sink.event(slot, event);
             }
-            Letter::Publish { message, ack } => self.on_publish_mail(now, message, ack, sink),
+            Letter::Publish { message, ack, write } => {
+                self.on_publish_mail(now, WriteRef { shard: from, write }, message, ack, sink);
+            }
             Letter::Taken { ack, reason } => self.on_taken(now, ack, reason, sink),
             Letter::Restored => self.on_restored(),
             Letter::Interest { request, filters } => self.on_interest(from, request, &filters),
@@ -269,8 +271,8 @@ impl Shard {
             Letter::Pull { pull, filter, cursor, barrier } => {
                 self.on_pull(now, from, pull, filter, cursor, barrier);
             }
-            Letter::Page { pull, messages, cursor } => {
-                self.on_page(now, pull, messages, cursor, sink);
+            Letter::Page { pull, messages, cursor, arrived } => {
+                self.on_page(now, pull, messages, cursor, &arrived, sink);
             }
             Letter::Read { request, filter, cursor, limit } => {
                 self.on_read_mail(now, from, request, &filter, cursor.as_deref(), limit);

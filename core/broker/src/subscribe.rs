@@ -74,6 +74,16 @@ impl Requests {
         }
     }
 
+    /// The number that the next retained message for a shard will have.
+    pub(crate) fn next_write(&self, to: ShardId) -> u64 {
+        self.writes.get(usize::from(to.0)).map_or(0, |count| *count + 1)
+    }
+
+    /// Retained messages arrived from each shard so far.
+    pub(crate) fn arrived(&self) -> Box<[u64]> {
+        self.arrived.clone()
+    }
+
     pub(crate) fn count_arrival(&mut self, from: ShardId) {
         if let Some(count) = self.arrived.get_mut(usize::from(from.0)) {
             *count += 1;
