@@ -66,8 +66,8 @@ struct MPull {
     filter: Filter,
     qos: QoS,
     identifier: Option<u32>,
-    /// Topics with live copies since then.
-    live: Vec<String>,
+    /// Retained messages that came live since then.
+    live: Vec<u64>,
 }
 
 #[derive(Clone, Debug)]

@@ -93,8 +93,8 @@ impl Model {
         // 3.3.1-12 and 13
         let retain = draft.retain && matching.iter().any(|s| s.options.retain_as_published);
         for pull in &mut session.pulls {
-            if pull.filter.matches(&draft.topic) {
-                pull.live.push(draft.topic.to_string());
+            if draft.retain && pull.filter.matches(&draft.topic) {
+                pull.live.push(draft.number);
             }
         }
         Some(Entry {
@@ -344,7 +344,8 @@ impl Model {
             for pull in std::mem::take(&mut session.pulls) {
                 for (topic, draft) in &self.retained {
                     let expired = draft.expires_at.is_some_and(|at| at <= now);
-                    if expired || !pull.filter.matches(topic) || pull.live.contains(topic) {
+                    let came_live = pull.live.contains(&draft.number);
+                    if expired || !pull.filter.matches(topic) || came_live {
                         continue;
                     }
                     entries.push(Entry {

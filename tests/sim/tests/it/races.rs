@@ -264,6 +264,7 @@ fn a_shard_that_stands_still_stops_readers_instead_of_filling_memory() {
         let mut sim = stage(seed, 6, |profile, _| {
             profile.node.shards = 3;
             profile.node.ring_capacity = 1;
+            profile.node.inputs_per_turn = 10;
             profile.discards = 0;
         });
         all_join(&mut sim);
