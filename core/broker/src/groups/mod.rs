@@ -482,8 +482,9 @@ impl Shard {
         let mut arriving = Arriving::new(&view, Some(Arc::clone(message)));
         let given = self.offer_member(now, group, who, qos, &mut arriving, sink);
         let counted = view.qos.min(qos) != QoS::AtMostOnce;
-        if counted && given.is_none() {
-            // It left meanwhile: somebody else may have it, and the group's home answers for it.
+        if view.qos != QoS::AtMostOnce && given.is_none() {
+            // It left meanwhile: somebody else may have it, on better terms perhaps, and the group's
+            // home answers for it.
             let (group, message) = (Arc::clone(group), Arc::clone(message));
             return self.out.send(from, Letter::GroupReturned { group, message, ack });
         }
