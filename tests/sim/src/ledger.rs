@@ -156,8 +156,8 @@ pub struct Ledger {
     /// When the process was killed.
     pub crashes: Vec<Step>,
     unrouted: Vec<(u64, usize)>,
-    /// The last time that an administrator ended a client's link.
-    kicks: BTreeMap<usize, (Step, Timestamp)>,
+    /// When an administrator ended a client's link.
+    kicks: BTreeMap<usize, Vec<(Step, Timestamp)>>,
 }
 
 impl Ledger {
@@ -183,7 +183,7 @@ impl Ledger {
             }
             Entry::Kick(client) => {
                 // For a link of another shard the news takes time.
-                self.kicks.insert(*client, (step, self.now));
+                self.kicks.entry(*client).or_default().push((step, self.now));
                 if let Some(life) = self.life_of.get(client) {
                     let life = &mut self.lives[*life];
                     life.offline_at.get_or_insert(self.now);
@@ -408,7 +408,9 @@ impl Ledger {
             }
         };
         self.life_of.insert(client, life);
-        let gone = facts.ended.is_some();
+        // A slot on another shard may have been closed before the news came to it.
+        let kick = first_after(&self.kicks, client, facts.opened);
+        let gone = facts.ended.map(|_| self.now).into_iter().chain(kick).min();
         facts.connected = Some((step, life));
         let (local, may_requeue) = (facts.local, facts.hello.may_requeue);
         let life = &mut self.lives[life];
@@ -416,12 +418,9 @@ impl Ledger {
         life.was_remote |= !local;
         life.may_requeue |= may_requeue;
         life.slot = slot;
-        life.may_end = None;
-        // A slot on another shard may have been closed before the news came to it.
-        life.offline_at = gone.then_some(self.now);
-        if gone && expiry == Expiry::WithLink {
-            life.may_end = Some(step);
-        }
+        life.may_end = gone.filter(|_| expiry == Expiry::WithLink).map(|_| step);
+        life.offline_at = gone;
+        self.find_expired(step);
     }
 
     fn end_slot(
@@ -434,8 +433,8 @@ impl Ledger {
         let Some(facts) = self.slots.get_mut(&slot) else { return };
         facts.ended = Some(step);
         facts.cause = cause;
-        let kick = self.kicks.get(&facts.client).filter(|(at, _)| facts.opened < *at);
-        let since = kick.filter(|_| cause.is_none()).map_or(self.now, |(_, time)| *time);
+        let kick = first_after(&self.kicks, facts.client, facts.opened);
+        let since = kick.filter(|_| cause.is_none()).unwrap_or(self.now);
         let Some((_, life)) = facts.connected else { return };
         let life = &mut self.lives[life];
         if life.slot == slot {
@@ -567,4 +566,14 @@ impl Ledger {
         topics.dedup();
         topics
     }
+}
+
+/// The time of a client's first kick after a step.
+fn first_after(
+    kicks: &BTreeMap<usize, Vec<(Step, Timestamp)>>,
+    client: usize,
+    after: Step,
+) -> Option<Timestamp> {
+    let mut of_client = kicks.get(&client).into_iter().flatten();
+    of_client.find(|(step, _)| *step > after).map(|(_, at)| *at)
 }

@@ -143,13 +143,17 @@ impl Deliveries {
         taken.exactly += usize::from(a.qos == QoS::ExactlyOnce);
         let first_time = taken.accepted == 1 && taken.discarded == 0;
         // What was not written down when the process was killed may come once more.
-        let times = message.applications.len().max(1) + ledger.crashes.len();
+        let lives = 1 + ledger.crashes.len();
+        let times = message.applications.len().max(1) * lives;
         let requeues = ledger.lives[life].may_requeue;
         let wrong = match (class, message.draft.qos) {
             // Each new subscription may bring it once more, and a shared one another member's copy.
             (Class::Retained | Class::Group(_), _) => false,
-            (Class::Live, QoS::ExactlyOnce) if a.qos == QoS::ExactlyOnce => taken.accepted > 1,
-            (Class::Live, QoS::ExactlyOnce) => taken.fresh > 1 + ledger.crashes.len(),
+            // After a crash it may have come with QoS 1 before.
+            (Class::Live, QoS::ExactlyOnce) if a.qos == QoS::ExactlyOnce => {
+                taken.exactly > 1 || (lives == 1 && taken.accepted > 1)
+            }
+            (Class::Live, QoS::ExactlyOnce) => taken.fresh > lives,
             (Class::Live, _) => taken.fresh > times,
         };
         if wrong && !requeues {

@@ -32,7 +32,7 @@ impl Groups {
         let Class::Group(group) = class_of(a) else { return };
         let Some(life) = ledger.life(slot) else { return };
         let Some(message) = ledger.messages.get(&a.number) else { return };
-        let times = message.applications.len().max(1) + ledger.crashes.len();
+        let times = message.applications.len().max(1) * (1 + ledger.crashes.len());
         let given = self.given.entry((group, a.number)).or_default();
         match given.iter_mut().find(|given| given.life == life && given.qos == a.qos) {
             Some(known) => known.fresh += usize::from(!a.dup),
