@@ -120,9 +120,10 @@ impl Gates {
 
     /// The name of a slot's session in the stores, if it is durable.
     fn durable_session(&self, ledger: &Ledger, slot: SlotId) -> Option<u64> {
-        let life = &ledger.lives[ledger.life(slot)?];
+        let place = ledger.life(slot)?;
+        let life = &ledger.lives[place];
         // A slot that has been taken over may still hear from before.
-        let current = life.slot == slot && life.offline_at.is_none();
+        let current = ledger.is_present(place) && life.slot == slot && life.offline_at.is_none();
         (current && life.expiry != Expiry::WithLink).then(|| self.origins[&life.client])
     }
 

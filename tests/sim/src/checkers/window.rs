@@ -53,6 +53,10 @@ impl Windows {
     ) {
         let Some(life) = ledger.life(slot) else { return };
         let local = ledger.slots[&slot].local;
+        if !local && (ledger.lives[life].slot != slot || !ledger.is_present(life)) {
+            // What comes late for a link of another shard reaches nobody.
+            return;
+        }
         if local && self.asleep.get(&slot) == Some(&true) {
             faults.add(format!("{slot:?} sleeps, and got {arrival:?}"));
         }

@@ -136,7 +136,7 @@ impl Model {
             }
             return Ok(None);
         }
-        let taker = online.iter().find(|(member, e)| self.seen.places(*member, e).next().is_some());
+        let taker = online.iter().find(|(member, e)| self.seen.found(*member, e).next().is_some());
         match taker {
             Some(taker) => Ok(Some(taker.clone())),
             None => Err(format!("no member of {name} got {draft:?}")),

@@ -67,16 +67,18 @@ impl Seen {
         }
     }
 
-    /// Whether the next delivery of its QoS is this message.
-    pub(super) fn is_next(&self, client: usize, entry: &Entry) -> bool {
-        self.places(client, entry).next() == Some(0)
+    /// The handle of the next delivery of its QoS, if that is this message.
+    pub(super) fn next_handle(&self, client: usize, entry: &Entry) -> Option<u16> {
+        let next = self.arrivals.get(&(client, entry.qos as u8))?.front()?;
+        (!next.dup && fits(next, entry)).then_some(next.handle)
     }
 
-    /// Its places among the deliveries of its QoS.
-    pub(super) fn places(&self, client: usize, entry: &Entry) -> impl Iterator<Item = usize> {
+    /// The deliveries that may be this message: their places among those of its QoS, and their
+    /// handles, which are given in the order of sending.
+    pub(super) fn found(&self, client: usize, entry: &Entry) -> impl Iterator<Item = (usize, u16)> {
         let of_qos = self.arrivals.get(&(client, entry.qos as u8)).into_iter().flatten();
         let new = of_qos.enumerate().filter(|(_, a)| !a.dup && fits(a, entry));
-        new.map(|(place, _)| place)
+        new.map(|(place, arrival)| (place, arrival.handle))
     }
 
     pub(super) fn nothing_left(&self) -> Fit {

@@ -34,10 +34,10 @@ impl Model {
             let mut taken = BTreeSet::new();
             let seen = &self.seen;
             entries.sort_by_cached_key(|entry| {
-                let mut places = seen.places(client, entry);
+                let mut found = seen.found(client, entry);
                 // Two of a bag may look the same.
-                let place = places.find(|place| taken.insert((entry.qos, *place)));
-                place.unwrap_or(usize::MAX)
+                let one = found.find(|(place, _)| taken.insert((entry.qos, *place)));
+                one.map_or((usize::MAX, 0), |(place, handle)| (usize::from(handle), place))
             });
         }
         entries.into_iter().try_for_each(|entry| self.offer(client, entry))
@@ -138,7 +138,12 @@ impl Model {
         let bag = session.queue.front()?.bag;
         let of_bag = session.queue.iter().take_while(|entry| bag != 0 && entry.bag == bag).count();
         let place = (0..of_bag)
-            .find(|place| self.seen.is_next(client, &session.queue[*place]))
+            .filter_map(|place| {
+                let handle = self.seen.next_handle(client, &session.queue[place])?;
+                Some((handle, place))
+            })
+            .min()
+            .map(|(_, place)| place)
             .or_else(|| (0..of_bag).find(|place| expired(&session.queue[*place])))
             .unwrap_or(0);
         if expired(&session.queue[place]) {
