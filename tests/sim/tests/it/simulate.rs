@@ -92,3 +92,16 @@ fn tight_nodes_lose_only_what_their_limits_say() {
 fn crashing_nodes_keep_what_they_have_acknowledged() {
     simulate("crashing_nodes_keep_what_they_have_acknowledged", 1_000, Profile::crashing);
 }
+
+#[test]
+fn a_seed_makes_the_same_run_again() {
+    let run = |seed| {
+        let mut sim = Sim::new(seed, Profile::crashing(&mut Rng::new(seed)));
+        sim.run();
+        sim.finish();
+        sim.world.witness.report()
+    };
+    for seed in 0..20 {
+        assert_eq!(run(seed), run(seed), "seed {seed}");
+    }
+}
