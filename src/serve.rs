@@ -111,6 +111,7 @@ fn listener_config(listener: &Listener) -> ListenerConfig {
         name: table.name.as_str().into(),
         mountpoint: table.mountpoint.as_str().into(),
         allow_anonymous: listener.allows_anonymous(),
+        session_limits: None,
     });
     ListenerConfig {
         facts,

@@ -1,4 +1,6 @@
-use core_model::{BrokerLimits, Overflow as CoreOverflow, ShareStrategy};
+use std::sync::Arc;
+
+use core_model::{BrokerLimits, Overflow as CoreOverflow, SessionLimits, ShareStrategy};
 use gateway_host::HostLimits;
 
 use super::{Limits, Links, Overflow, Strategy};
@@ -8,24 +10,10 @@ impl Limits {
     pub fn per_shard(&self, shards: u16) -> BrokerLimits {
         let share = |total: u64| to_usize(total.div_ceil(u64::from(shards.max(1))));
         BrokerLimits {
-            inflight_max: self.max_inflight,
-            queued_messages_max: to_usize(self.max_queued_messages.into()),
-            queued_bytes_max: to_usize(self.max_queued_bytes.0),
+            session: Arc::new(self.session()),
             kept_bytes_total_max: share(self.max_kept_bytes_total.0),
-            overflow: match self.overflow {
-                Overflow::DropNewest => CoreOverflow::DropNewest,
-                Overflow::DropOldest => CoreOverflow::DropOldest,
-            },
-            queue_qos0_offline: self.queue_qos0_offline,
-            // The greatest number of seconds means "never" to the core, as it does in MQTT.
-            session_expiry_max_s: self
-                .max_session_expiry
-                .0
-                .map_or(u32::MAX, |max| max.whole_seconds().min(u32::MAX - 1)),
             sessions_max: share(self.max_sessions.into()),
-            subscriptions_max: to_usize(self.max_subscriptions.into()),
             subscription_bytes_total_max: share(self.max_subscription_bytes_total.0),
-            topic_levels_max: self.max_topic_levels.into(),
             client_id_bytes_max: self.max_client_id_bytes.into(),
             retained_messages_max: share(self.max_retained_messages.into()),
             retained_bytes_max: share(self.max_retained_bytes.0),
@@ -41,6 +29,28 @@ impl Limits {
                 .collect(),
             retransmit_after_s: self.retransmit_after.0.map_or(0, |after| after.whole_seconds()),
             work_per_turn_max: to_usize(self.max_work_per_turn.into()),
+            ..BrokerLimits::default()
+        }
+    }
+
+    /// The bounds of a session whose listener has no others.
+    pub fn session(&self) -> SessionLimits {
+        SessionLimits {
+            inflight_max: self.max_inflight,
+            queued_messages_max: to_usize(self.max_queued_messages.into()),
+            queued_bytes_max: to_usize(self.max_queued_bytes.0),
+            overflow: match self.overflow {
+                Overflow::DropNewest => CoreOverflow::DropNewest,
+                Overflow::DropOldest => CoreOverflow::DropOldest,
+            },
+            queue_qos0_offline: self.queue_qos0_offline,
+            // The greatest number of seconds means "never" to the core, as it does in MQTT.
+            session_expiry_max_s: self
+                .max_session_expiry
+                .0
+                .map_or(u32::MAX, |max| max.whole_seconds().min(u32::MAX - 1)),
+            subscriptions_max: to_usize(self.max_subscriptions.into()),
+            topic_levels_max: self.max_topic_levels.into(),
         }
     }
 }

@@ -60,7 +60,7 @@ fn settings_arrive_where_they_belong() {
     assert_eq!(names, ["a", "b"]);
     let core = config.node.limits.per_shard(2);
     assert_eq!(core.kept_bytes_total_max, 5 << 20);
-    assert_eq!(core.session_expiry_max_s, 3600);
+    assert_eq!(core.session.session_expiry_max_s, 3600);
     assert_eq!(core.share_strategy_by_name[0].0.as_ref(), "the north");
 }
 

@@ -18,16 +18,17 @@ impl Shard {
     /// Asks the authenticator chain.
     pub(crate) fn judge(&self, connect: &Connect) -> Result<Identity, Reason> {
         let evidence = &connect.evidence;
-        for authenticator in &self.plugins.authenticators {
+        for authenticator in self.plugins.chain(&evidence.listener) {
             match authenticator.authenticate(&connect.client_id, evidence) {
                 Verdict::Accept(identity) => return Ok(identity),
                 Verdict::Refuse(reason) => return Err(reason),
                 Verdict::Unknown => {}
+                Verdict::Later(_) => return Err(Reason::SERVER_UNAVAILABLE),
             }
         }
         let no_credentials = evidence.user.is_none() && evidence.password.is_none();
         if evidence.allow_anonymous && (no_credentials || self.plugins.authenticators.is_empty()) {
-            return Ok(Identity { user: evidence.user.clone() });
+            return Ok(Identity { user: evidence.user.clone(), ..Identity::default() });
         }
         Err(if no_credentials { Reason::NOT_AUTHORIZED } else { Reason::BAD_CREDENTIALS })
     }
@@ -113,7 +114,7 @@ impl Shard {
         if !self.authenticating.contains_key(&slot) {
             let Some(session) = self.sessions.get(index.0 as usize) else { return };
             let evidence = Evidence {
-                user: session.identity.user.clone(),
+                user: session.principal.identity.user.clone(),
                 method: Some(method.into()),
                 ..Evidence::default()
             };

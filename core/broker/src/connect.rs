@@ -1,6 +1,9 @@
+use std::sync::Arc;
+
 use core_model::{
     Action, BrokerEvent, ClientKey, Connect, Connected, Credit, Disconnect, DisconnectCause, Event,
-    Expiry, Filter, Identity, Reason, SlotId, Timestamp, Will, check_topic_name,
+    Expiry, Filter, Identity, Permissions, Principal, Reason, SlotId, Timestamp, Will,
+    check_topic_name,
 };
 use core_store::Mutation;
 
@@ -46,7 +49,8 @@ impl Shard {
     ) {
         self.counters.connects_refused += 1;
         for observer in &self.plugins.observers {
-            observer.on_event(&BrokerEvent::Refused { client_id: &connect.client_id, reason });
+            let (client_id, evidence) = (&connect.client_id, &connect.evidence);
+            observer.on_event(now, &BrokerEvent::Refused { client_id, evidence, reason });
         }
         let (_, mut cx) = self.split(now, sink);
         cx.event(slot, Event::Refused { reason, server_reference: None });
@@ -69,7 +73,18 @@ impl Shard {
             .replace("%c", &key.client_id)
             .replace("%u", identity.user.as_deref().unwrap_or(""))
             .into();
-        if let Err(reason) = self.admit_client(&connect, &key, &identity, &mountpoint) {
+        let evidence = &connect.evidence;
+        let principal = Principal {
+            client: key.clone(),
+            gateway: evidence.gateway,
+            listener: evidence.listener.clone(),
+            peer: evidence.peer,
+            transport: evidence.transport.clone(),
+            identity,
+        };
+        let permissions = self.compile(&principal);
+        if let Err(reason) = self.admit_client(&connect, &key, permissions.as_deref(), &mountpoint)
+        {
             return self.refuse(now, slot, &connect, reason, sink);
         }
         //= mqtt5:3.1.4-3
@@ -95,10 +110,11 @@ impl Shard {
             may_retransmit: connect.may_retransmit,
             may_requeue: connect.may_requeue,
         };
-        self.enter_session(index, slot, *connect, identity, mountpoint);
+        self.enter_session(index, slot, *connect, principal, permissions, mountpoint);
         let Some(session) = self.sessions.get(index.0 as usize) else { return };
         for observer in &self.plugins.observers {
-            observer.on_event(&BrokerEvent::Connected { client: &session.key, session_present });
+            let (client, principal) = (&session.key, &session.principal);
+            observer.on_event(now, &BrokerEvent::Connected { client, principal, session_present });
         }
         let connected = Connected {
             session_present,
@@ -123,7 +139,7 @@ impl Shard {
         &self,
         connect: &Connect,
         key: &ClientKey,
-        identity: &Identity,
+        permissions: Option<&dyn Permissions>,
         mountpoint: &str,
     ) -> Result<(), Reason> {
         if !mountpoint.is_empty() && check_topic_name(mountpoint).is_err() {
@@ -134,7 +150,7 @@ impl Shard {
             return Err(Reason::QUOTA_EXCEEDED);
         }
         match &connect.will {
-            Some(will) => self.admit_will(key, identity, mountpoint, will),
+            Some(will) => self.admit_will(permissions, mountpoint, will),
             None => Ok(()),
         }
     }
@@ -142,8 +158,7 @@ impl Shard {
     /// Whether a client may leave a will.
     fn admit_will(
         &self,
-        client: &ClientKey,
-        identity: &Identity,
+        permissions: Option<&dyn Permissions>,
         mountpoint: &str,
         will: &Will,
     ) -> Result<(), Reason> {
@@ -155,13 +170,22 @@ impl Shard {
         if kept > self.limits.kept_bytes_total_max as u64 {
             return Err(Reason::QUOTA_EXCEEDED);
         }
-        let Some(authorizer) = &self.plugins.authorizer else { return Ok(()) };
         let action = Action::Publish { qos: will.message.qos(), retain: will.message.retain() };
-        if authorizer.authorize(client, identity, action, &topic) {
+        if permissions.is_none_or(|rules| rules.permits(action, &topic)) {
             Ok(())
         } else {
             Err(Reason::NOT_AUTHORIZED)
         }
+    }
+
+    /// The rules that bind a client; `None` when it may do everything.
+    pub(crate) fn compile(&self, principal: &Principal) -> Option<Arc<dyn Permissions>> {
+        let identity = &principal.identity;
+        if identity.is_superuser {
+            return None;
+        }
+        let rules = identity.rules.as_ref().or(self.plugins.authorizer.as_ref());
+        rules.map(|rules| rules.compile(principal))
     }
 
     //= mqtt5:3.1.3-6
@@ -184,7 +208,9 @@ impl Shard {
         let index = SessionIndex(entry.key() as u32);
         let generation = self.next_generation;
         self.next_generation = self.next_generation.wrapping_add(1);
-        entry.insert(Session::new(key.clone(), self.key.origin(&key), index, generation));
+        let origin = self.key.origin(&key);
+        let limits = Arc::clone(&self.limits.session);
+        entry.insert(Session::new(key.clone(), origin, index, generation, limits));
         self.by_key.insert(key, index);
         index
     }
@@ -194,10 +220,12 @@ impl Shard {
         index: SessionIndex,
         slot: SlotId,
         connect: Connect,
-        identity: Identity,
+        principal: Principal,
+        permissions: Option<Arc<dyn Permissions>>,
         mountpoint: Box<str>,
     ) {
-        let expiry = capped(connect.expiry, self.limits.session_expiry_max_s);
+        let limits = connect.limits.unwrap_or_else(|| Arc::clone(&self.limits.session));
+        let expiry = capped(connect.expiry, limits.session_expiry_max_s);
         self.slots.bind(slot, Bound::Session(index));
         self.counters.clients_connected += 1;
         self.counters.clients_maximum =
@@ -207,7 +235,9 @@ impl Shard {
         session.slot = Some(slot);
         session.expiry = expiry;
         session.ends_at = None;
-        session.identity = identity;
+        session.principal = Box::new(principal);
+        session.permissions = permissions;
+        session.limits = limits;
         session.mountpoint = mountpoint;
         //= mqtt5:3.1.2-7
         //= mqtt311:3.1.2-8
@@ -298,8 +328,8 @@ impl Shard {
         expiry: Option<Expiry>,
         sink: &mut dyn Sink,
     ) {
-        let cap = self.limits.session_expiry_max_s;
         let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
+        let cap = session.limits.session_expiry_max_s;
         let Some(slot) = session.slot.take() else { return };
         self.slots.unbind(slot);
         self.authenticating.remove(&slot);
@@ -342,7 +372,7 @@ impl Shard {
         };
         for observer in &self.plugins.observers {
             let (client, expiry) = (&session.key, session.expiry);
-            observer.on_event(&BrokerEvent::Disconnected { client, reason, expiry });
+            observer.on_event(now, &BrokerEvent::Disconnected { client, reason, expiry });
         }
         self.tell_groups(now, index, sink);
         self.on_offline_alarm(now, index, sink);
@@ -425,7 +455,7 @@ impl Shard {
         });
         if let Some(session) = self.sessions.get(index.0 as usize) {
             for observer in &self.plugins.observers {
-                observer.on_event(&BrokerEvent::SessionEnded { client: &session.key });
+                observer.on_event(now, &BrokerEvent::SessionEnded { client: &session.key });
             }
         }
         self.drop_pulls(index);
@@ -443,8 +473,8 @@ impl Shard {
     /// Replaces or removes the will; a will that the client may not leave changes nothing.
     pub(crate) fn on_update_will(&mut self, index: SessionIndex, will: Option<Box<Will>>) {
         let Some(session) = self.sessions.get(index.0 as usize) else { return };
-        let admit =
-            |will| self.admit_will(&session.key, &session.identity, &session.mountpoint, will);
+        let permissions = session.permissions.as_deref();
+        let admit = |will| self.admit_will(permissions, &session.mountpoint, will);
         if will.as_ref().is_some_and(|will| admit(will).is_err()) {
             self.counters.publishes_refused += 1;
             return;

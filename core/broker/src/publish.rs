@@ -148,20 +148,17 @@ impl Shard {
         if message.topic.len() > TOPIC_BYTES_MAX {
             return Err(Reason::TOPIC_NAME_INVALID);
         }
-        let levels_max = self.limits.topic_levels_max;
+        let Some(session) = self.sessions.get(index.0 as usize) else { return Ok(()) };
+        let levels_max = session.limits.topic_levels_max;
         if message.topic.len() >= levels_max
             && message.topic.bytes().filter(|byte| *byte == b'/').count() >= levels_max
         {
             return Err(Reason::TOPIC_NAME_INVALID);
         }
-        if self.plugins.authorizer.is_none() && self.plugins.interceptors.is_empty() {
-            return Ok(());
-        }
-        let Some(session) = self.sessions.get(index.0 as usize) else { return Ok(()) };
-        if let Some(authorizer) = &self.plugins.authorizer {
+        if let Some(rules) = &session.permissions {
             let action = Action::Publish { qos: message.qos, retain: message.retain };
             //= mqtt5:GW-MQTT-17
-            if !authorizer.authorize(&session.key, &session.identity, action, message.topic) {
+            if !rules.permits(action, message.topic) {
                 return Err(Reason::NOT_AUTHORIZED);
             }
         }

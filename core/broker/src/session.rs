@@ -1,8 +1,9 @@
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use core_model::{
-    ClientKey, Event, Expiry, Filter, Identity, OriginId, QoS, Reason, SlotId, Ticket, Timestamp,
-    Will,
+    ClientKey, Event, Expiry, Filter, Identity, OriginId, Permissions, Principal, QoS, Reason,
+    SessionLimits, SlotId, Ticket, Timestamp, Will,
 };
 use core_store::{Lsn, Mutation};
 use hashbrown::HashMap;
@@ -26,7 +27,11 @@ pub(crate) struct Session {
     pub(crate) expiry: Expiry,
     /// When it ends, while it has no link.
     pub(crate) ends_at: Option<Timestamp>,
-    pub(crate) identity: Identity,
+    /// Who its client is; after a restart only the session is known until it comes back.
+    pub(crate) principal: Box<Principal>,
+    /// The rules that bind it; `None` when it may do everything.
+    pub(crate) permissions: Option<Arc<dyn Permissions>>,
+    pub(crate) limits: Arc<SessionLimits>,
     /// Topic prefix with its placeholders replaced.
     pub(crate) mountpoint: Box<str>,
     will: Option<Box<Will>>,
@@ -103,7 +108,16 @@ impl Session {
         origin: OriginId,
         index: SessionIndex,
         generation: u32,
+        limits: Arc<SessionLimits>,
     ) -> Self {
+        let principal = Principal {
+            client: key.clone(),
+            gateway: "",
+            listener: "".into(),
+            peer: None,
+            transport: None,
+            identity: Identity::default(),
+        };
         Session {
             key,
             origin,
@@ -112,7 +126,9 @@ impl Session {
             slot: None,
             expiry: Expiry::WithLink,
             ends_at: None,
-            identity: Identity::default(),
+            principal: Box::new(principal),
+            permissions: None,
+            limits,
             mountpoint: "".into(),
             will: None,
             will_at: None,

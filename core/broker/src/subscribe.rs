@@ -175,18 +175,18 @@ impl Shard {
         let filter = subscription.filter.mounted(&session.mountpoint);
         let topic = filter.topic_filter();
         let levels = topic.split('/').count();
-        if topic.len() > TOPIC_BYTES_MAX || levels > self.limits.topic_levels_max {
+        if topic.len() > TOPIC_BYTES_MAX || levels > session.limits.topic_levels_max {
             return Reason::TOPIC_FILTER_INVALID;
         }
-        if let Some(authorizer) = &self.plugins.authorizer {
+        if let Some(rules) = &session.permissions {
             let action = Action::Subscribe { qos: subscription.qos };
             //= mqtt5:GW-MQTT-17
-            if !authorizer.authorize(&session.key, &session.identity, action, topic) {
+            if !rules.permits(action, topic) {
                 return Reason::NOT_AUTHORIZED;
             }
         }
         let is_new = !session.subscriptions.contains_key(subscription.filter.as_str());
-        if is_new && session.subscriptions.len() >= self.limits.subscriptions_max {
+        if is_new && session.subscriptions.len() >= session.limits.subscriptions_max {
             return Reason::QUOTA_EXCEEDED;
         }
         let bytes = subscription_bytes(&filter);
@@ -448,9 +448,9 @@ impl Shard {
         let Some(session) = self.sessions.get(index.0 as usize) else { return };
         let filter = read.filter.mounted(&session.mountpoint);
         let filter = filter.topic_filter();
-        let allowed = self.plugins.authorizer.as_ref().is_none_or(|authorizer| {
+        let allowed = session.permissions.as_ref().is_none_or(|rules| {
             let action = Action::Subscribe { qos: QoS::AtMostOnce };
-            authorizer.authorize(&session.key, &session.identity, action, filter)
+            rules.permits(action, filter)
         });
         let mut pending = PendingRead {
             caller: Caller { slot, ticket: read.ticket },

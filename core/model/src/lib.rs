@@ -8,6 +8,7 @@
 #![deny(missing_docs)]
 
 mod event;
+mod evidence;
 mod ids;
 mod limits;
 mod message;
@@ -20,16 +21,17 @@ mod time;
 mod topic;
 
 pub use event::{Connected, Delivery, Event, MessageRef, Retained};
+pub use evidence::{CertificateFacts, Evidence, Identity, Principal, Secret, TransportFacts};
 pub use ids::{ClientKey, GatewayId, LinkId, OriginId, ShardId, SlotId, Ticket};
-pub use limits::{BrokerLimits, Overflow, ShareStrategy};
+pub use limits::{BrokerLimits, Overflow, SessionLimits, ShareStrategy};
 pub use message::{LayoutId, Message, StoredMessage};
 pub use operation::{
     Connect, Credit, Disconnect, DisconnectCause, Operation, Outcome, Publish, PublishMessage,
     Read, RetainHandling, Subscribe, Subscription, Unsubscribe, Will,
 };
 pub use plugin::{
-    Action, Authenticator, Authorizer, BrokerEvent, Evidence, Exchange, Identity, Interceptor,
-    Observer, Plugins, Secret, Step, Verdict,
+    Action, Authenticator, Authorizer, BrokerEvent, Exchange, Gate, Interceptor, Lookup, Observer,
+    Permissions, Plugins, Step, Verdict,
 };
 pub use properties::{Properties, UserProperties};
 pub use qos::QoS;

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 /// What happens to a message for which a full session queue has no room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overflow {
@@ -28,34 +30,59 @@ pub enum ShareStrategy {
     Claim,
 }
 
-/// The bounds and habits of one node's core.
-#[derive(Clone, Debug)]
-pub struct BrokerLimits {
+/// The bounds and habits of one session. A listener may have its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionLimits {
     /// Unsettled QoS 1 and 2 deliveries to a client at once, whatever more it allows (1 to 65 535).
     pub inflight_max: u16,
     /// Messages waiting in one session beside those in flight.
     pub queued_messages_max: usize,
     /// Bytes waiting in one session beside those in flight.
     pub queued_bytes_max: usize,
-    /// Bytes of messages that one shard keeps for its sessions: waiting, in flight to sessions that
-    /// outlive their link, held by shared groups, wills. Above it publishes that would have to be
-    /// kept are refused with "Quota exceeded".
-    pub kept_bytes_total_max: usize,
     /// What a full session queue does.
     pub overflow: Overflow,
     /// Whether QoS 0 messages are queued for sessions without a link.
     pub queue_qos0_offline: bool,
     /// Longest session expiry that a client gets, in seconds; `u32::MAX` allows "never".
     pub session_expiry_max_s: u32,
-    /// Sessions of one shard, with and without a link.
-    pub sessions_max: usize,
     /// Subscriptions of one session.
     pub subscriptions_max: usize,
+    /// Levels of a topic name or filter.
+    pub topic_levels_max: usize,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        SessionLimits {
+            inflight_max: 1024,
+            queued_messages_max: 10_000,
+            queued_bytes_max: 16 << 20,
+            overflow: Overflow::default(),
+            queue_qos0_offline: false,
+            session_expiry_max_s: u32::MAX,
+            subscriptions_max: 100_000,
+            topic_levels_max: 128,
+        }
+    }
+}
+
+/// The bounds and habits of one node's core.
+#[derive(Clone, Debug)]
+pub struct BrokerLimits {
+    /// Those of sessions whose listener has no others.
+    pub session: Arc<SessionLimits>,
+    /// Look-ups of authenticators that may run for one shard at once; a connect that needs one more
+    /// is refused with "Server busy".
+    pub lookups_max: usize,
+    /// Bytes of messages that one shard keeps for its sessions: waiting, in flight to sessions that
+    /// outlive their link, held by shared groups, wills. Above it publishes that would have to be
+    /// kept are refused with "Quota exceeded".
+    pub kept_bytes_total_max: usize,
+    /// Sessions of one shard, with and without a link.
+    pub sessions_max: usize,
     /// Bytes of the subscriptions of one shard, estimated from their filters' length; more are
     /// refused with "Quota exceeded".
     pub subscription_bytes_total_max: usize,
-    /// Levels of a topic name or filter.
-    pub topic_levels_max: usize,
     /// Longest client identifier in bytes.
     pub client_id_bytes_max: usize,
     /// Retained messages of one shard; more are refused with "Quota exceeded".
@@ -80,17 +107,11 @@ pub struct BrokerLimits {
 impl Default for BrokerLimits {
     fn default() -> Self {
         BrokerLimits {
-            inflight_max: 1024,
-            queued_messages_max: 10_000,
-            queued_bytes_max: 16 << 20,
+            session: Arc::default(),
+            lookups_max: 1_000,
             kept_bytes_total_max: 512 << 20,
-            overflow: Overflow::default(),
-            queue_qos0_offline: false,
-            session_expiry_max_s: u32::MAX,
             sessions_max: 1_000_000,
-            subscriptions_max: 100_000,
             subscription_bytes_total_max: 512 << 20,
-            topic_levels_max: 128,
             client_id_bytes_max: 1_024,
             retained_messages_max: 1_000_000,
             retained_bytes_max: 512 << 20,

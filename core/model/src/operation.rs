@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use crate::{
-    ClientKey, Evidence, Expiry, Filter, GatewayId, Message, QoS, Reason, StoredMessage, Ticket,
+    ClientKey, Evidence, Expiry, Filter, GatewayId, Message, QoS, Reason, SessionLimits,
+    StoredMessage, Ticket,
 };
 
 /// What a gateway asks of the core on behalf of one slot. Those with a ticket are answered by a
@@ -70,6 +71,8 @@ pub struct Connect {
     pub will: Option<Box<Will>>,
     /// Topic prefix of this client, `%c` and `%u` not yet replaced; empty for none.
     pub mountpoint: Box<str>,
+    /// The bounds of its session; `None` for the node's.
+    pub limits: Option<Arc<SessionLimits>>,
     /// Who it says it is and where it comes from.
     pub evidence: Box<Evidence>,
 }

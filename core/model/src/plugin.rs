@@ -1,60 +1,15 @@
-use std::net::SocketAddr;
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::{ClientKey, Expiry, Message, QoS, Reason};
+use crate::{ClientKey, Evidence, Expiry, Identity, Message, Principal, QoS, Reason, Timestamp};
 
-/// What is known of a client before it is believed.
-#[derive(Clone, Debug, Default)]
-pub struct Evidence {
-    /// Name of the listener that it came through.
-    pub listener: Box<str>,
-    /// Whether that listener lets clients without credentials in.
-    pub allow_anonymous: bool,
-    /// Its address, as seen or as a trusted proxy reports it.
-    pub peer: Option<SocketAddr>,
-    /// User name.
-    pub user: Option<Box<str>>,
-    /// Password.
-    pub password: Option<Secret>,
-    /// Method of enhanced authentication.
-    pub method: Option<Box<str>>,
-    /// First data of enhanced authentication.
-    pub data: Option<Vec<u8>>,
-}
-
-/// Bytes that are never shown in a log.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secret(Box<[u8]>);
-
-impl Secret {
-    /// Wraps `bytes`.
-    #[must_use]
-    pub fn new(bytes: &[u8]) -> Self {
-        Secret(bytes.into())
-    }
-
-    /// The bytes, for comparing and hashing only.
-    #[must_use]
-    pub fn expose(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[secret]")
-    }
-}
-
-/// Who a client turned out to be.
-#[derive(Clone, Debug, Default)]
-pub struct Identity {
-    /// User name for rules and mountpoints.
-    pub user: Option<Box<str>>,
-}
+/// A look-up that takes time: run beside the shards by whoever drives them, bounded in number and
+/// time. Nothing in the core polls it.
+pub type Lookup = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 
 /// What one authenticator of the chain says.
-#[derive(Debug)]
 pub enum Verdict {
     /// Believed; the chain ends.
     Accept(Identity),
@@ -62,6 +17,19 @@ pub enum Verdict {
     Refuse(Reason),
     /// This authenticator does not know the client; the next one is asked.
     Unknown,
+    /// It takes time to say: the look-up's own verdict counts, which must not be `Later` again.
+    Later(Lookup),
+}
+
+impl std::fmt::Debug for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Verdict::Accept(identity) => f.debug_tuple("Accept").field(identity).finish(),
+            Verdict::Refuse(reason) => f.debug_tuple("Refuse").field(reason).finish(),
+            Verdict::Unknown => f.write_str("Unknown"),
+            Verdict::Later(_) => f.write_str("Later"),
+        }
+    }
 }
 
 /// One round of an enhanced authentication.
@@ -114,17 +82,35 @@ pub enum Action {
     },
 }
 
-/// Rules on topics. Called on a shard: it must not block. Topics are as the core sees them, with
-/// the mountpoint applied.
+/// Rules on topics, for all clients. Called on a shard: it must not block.
 pub trait Authorizer: Send + Sync {
-    /// Whether the client may do it.
-    fn authorize(
+    /// The rules that concern one client, with its placeholders replaced. Called when it connects,
+    /// and again for each client when the rules have changed.
+    fn compile(&self, client: &Principal) -> Arc<dyn Permissions>;
+}
+
+/// What one client may do. Called on a shard for every message: it must not block. Topics are as
+/// the core sees them, with the mountpoint applied.
+pub trait Permissions: Send + Sync {
+    /// Whether the client may do it. A filter with wildcards is allowed only if every topic that it
+    /// matches is.
+    fn permits(&self, action: Action, topic: &str) -> bool;
+}
+
+/// Decides who may connect at all, whoever he proves to be: bans, lists of client ids. Called on a
+/// shard: it must not block.
+pub trait Gate: Send + Sync {
+    /// Asked twice: before the authenticators, without an identity, and after them.
+    ///
+    /// # Errors
+    /// The reason with which the connect is refused.
+    fn admit(
         &self,
-        client: &ClientKey,
-        identity: &Identity,
-        action: Action,
-        topic: &str,
-    ) -> bool;
+        now: Timestamp,
+        client_id: &str,
+        evidence: &Evidence,
+        identity: Option<&Identity>,
+    ) -> Result<(), Reason>;
 }
 
 /// Changes or drops messages as they are published. Called on a shard: it must not block.
@@ -148,6 +134,8 @@ pub enum BrokerEvent<'a> {
     Connected {
         /// The session.
         client: &'a ClientKey,
+        /// Who the client is.
+        principal: &'a Principal,
         /// Whether the session existed.
         session_present: bool,
     },
@@ -164,6 +152,8 @@ pub enum BrokerEvent<'a> {
     Refused {
         /// The client identifier that it gave.
         client_id: &'a str,
+        /// Where it came from.
+        evidence: &'a Evidence,
         /// Why.
         reason: Reason,
     },
@@ -172,26 +162,67 @@ pub enum BrokerEvent<'a> {
         /// The session.
         client: &'a ClientKey,
     },
+    /// A client may not do what it wanted; at most one a second for each client, with the number of
+    /// those since the last one.
+    Denied {
+        /// The client.
+        client: &'a ClientKey,
+        /// What it wanted.
+        action: Action,
+        /// To this topic or filter.
+        topic: &'a str,
+        /// How often it was denied something since the last event, this time included.
+        times: u64,
+    },
+    /// Messages of a session were dropped by a named policy; at most one a second for each
+    /// session.
+    Dropped {
+        /// The session.
+        client: &'a ClientKey,
+        /// Why.
+        reason: Reason,
+        /// How many since the last event.
+        messages: u64,
+    },
+    /// A standing subscription ended since the rules have changed.
+    SubscriptionRevoked {
+        /// The client.
+        client: &'a ClientKey,
+        /// The filter.
+        filter: &'a str,
+    },
 }
 
 /// Hears what happens. Called on a shard: it must not block.
 pub trait Observer: Send + Sync {
     /// Something happened.
-    fn on_event(&self, event: &BrokerEvent<'_>);
+    fn on_event(&self, now: Timestamp, event: &BrokerEvent<'_>);
 }
 
-/// The plug-ins of one node, shared by all shards.
+/// The plug-ins of one node, shared by all shards; replaced as a whole.
 #[derive(Clone, Default)]
 pub struct Plugins {
     /// Asked in order; when none knows the client, a client without credentials is let in where
     /// its listener allows that, and any other is refused.
     pub authenticators: Vec<Arc<dyn Authenticator>>,
+    /// The authenticators of listeners that have a chain of their own, by the listener's name.
+    pub chains: HashMap<Box<str>, Vec<Arc<dyn Authenticator>>>,
+    /// All of them must agree.
+    pub gates: Vec<Arc<dyn Gate>>,
     /// Without one, whoever is connected may do everything.
     pub authorizer: Option<Arc<dyn Authorizer>>,
     /// Run in order on every publish.
     pub interceptors: Vec<Arc<dyn Interceptor>>,
     /// Told in order.
     pub observers: Vec<Arc<dyn Observer>>,
+}
+
+impl Plugins {
+    /// The authenticators for clients of a listener.
+    #[must_use]
+    pub fn chain(&self, listener: &str) -> &[Arc<dyn Authenticator>] {
+        self.chains.get(listener).unwrap_or(&self.authenticators)
+    }
 }
 
 impl std::fmt::Debug for Plugins {

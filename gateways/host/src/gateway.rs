@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use codec_wire::{Codec, DecodeError, Decoded};
-use core_model::{Event, GatewayId, Reason, Timestamp};
+use core_model::{Event, GatewayId, Reason, SessionLimits, Timestamp, TransportFacts};
 
 use crate::{Context, Machine};
 
@@ -23,8 +23,13 @@ pub trait Gateway: Send + Sync {
 pub struct LinkFacts {
     /// The listener that it came through.
     pub listener: Arc<ListenerFacts>,
-    /// The peer's address; `None` on a Unix socket.
+    /// The peer's address, as seen or as a trusted proxy reports it; `None` on a Unix socket.
     pub peer: Option<SocketAddr>,
+    /// What the transport has found out; `None` for plain connections.
+    pub transport: Option<Arc<TransportFacts>>,
+    /// The client id that the client's certificate gives it, which replaces its own; only where the
+    /// listener says so.
+    pub client_id: Option<Box<str>>,
 }
 
 /// What all links of one listener share.
@@ -36,6 +41,8 @@ pub struct ListenerFacts {
     pub mountpoint: Box<str>,
     /// Whether clients without credentials are let in.
     pub allow_anonymous: bool,
+    /// The bounds of its clients' sessions; `None` for the node's.
+    pub session_limits: Option<Arc<SessionLimits>>,
 }
 
 /// What decoding the next frame came to.

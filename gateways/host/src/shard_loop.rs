@@ -211,7 +211,12 @@ impl ShardLoop {
             return;
         }
         let listener = permit.listener();
-        let facts = LinkFacts { listener: Arc::clone(&listener.facts), peer: Some(peer) };
+        let facts = LinkFacts {
+            listener: Arc::clone(&listener.facts),
+            peer: Some(peer),
+            transport: None,
+            client_id: None,
+        };
         let machine = listener.gateway.open(&facts, self.links.now);
         self.links.counters.links_opened += 1;
         let (unread, output, may_move) = (Unread::Nothing, Output::default(), true);

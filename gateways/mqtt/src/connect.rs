@@ -4,7 +4,7 @@ use core_model::{
 };
 use gateway_host::LinkFacts;
 
-use crate::{GATEWAY_ID, MqttConfig, errors::Fault, mapping};
+use crate::{GATEWAY_ID, GATEWAY_NAME, MqttConfig, errors::Fault, mapping};
 
 /// A client below this Maximum Packet Size cannot even be told that a publish failed.
 const CLIENT_PACKET_SIZE_MIN: u32 = 6;
@@ -88,7 +88,9 @@ impl Opening {
         let evidence = Evidence {
             listener: link.listener.name.clone(),
             allow_anonymous: link.listener.allow_anonymous,
+            gateway: GATEWAY_NAME,
             peer: link.peer,
+            transport: link.transport.clone(),
             user: connect.user_name.map(Box::from),
             password: connect.password.map(|password| Secret::new(password.0)),
             method: self.method.clone(),
@@ -117,6 +119,7 @@ impl Opening {
             //= mqtt311:3.1.2-12
             will: connect.will.as_ref().map(|will| Box::new(core_will(will))),
             mountpoint: link.listener.mountpoint.clone(),
+            limits: link.listener.session_limits.clone(),
             evidence: Box::new(evidence),
         }
     }

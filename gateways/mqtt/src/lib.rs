@@ -50,6 +50,9 @@ pub use machine::MqttMachine;
 /// This gateway's number in session keys. All versions and transports of MQTT share their sessions.
 pub const GATEWAY_ID: GatewayId = GatewayId(1);
 
+/// Its name in configurations and rules.
+pub const GATEWAY_NAME: &str = "mqtt";
+
 /// Layout of the properties of an MQTT 5.0 PUBLISH that are the same for every receiver, without
 /// Property Length: gateway number and version.
 pub const LAYOUT_V5: LayoutId = LayoutId((GATEWAY_ID.0 as u16) << 8 | 5);
@@ -79,7 +82,7 @@ impl MqttGateway {
 
 impl Gateway for MqttGateway {
     fn name(&self) -> &'static str {
-        "mqtt"
+        GATEWAY_NAME
     }
 
     fn id(&self) -> GatewayId {

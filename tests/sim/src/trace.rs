@@ -193,6 +193,7 @@ fn connect_of(hello: &Hello) -> Box<Connect> {
             Box::new(Will { message: draft.detach(), delay_s: *delay_s, expiry_s: *expiry_s })
         }),
         mountpoint: "".into(),
+        limits: None,
         evidence: Box::new(Evidence { allow_anonymous: true, ..Evidence::default() }),
     })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use core_model::{
     BrokerLimits, Credit, Disconnect, DisconnectCause, Expiry, Filter, Overflow, QoS, Reason,
-    RetainHandling, ShardId, ShareStrategy, SlotId, Subscription,
+    RetainHandling, SessionLimits, ShardId, ShareStrategy, SlotId, Subscription,
 };
 
 use crate::checkers::{self, GROUP_IDENTIFIERS, Promises};
@@ -58,8 +58,9 @@ impl Profile {
     #[must_use]
     pub fn lossless(rng: &mut Rng) -> Self {
         let shards = rng.between(1, 4) as u16;
+        let inflight_max = rng.pick(&[3, 20, 1024]);
         let limits = BrokerLimits {
-            inflight_max: rng.pick(&[3, 20, 1024]),
+            session: Arc::new(SessionLimits { inflight_max, ..SessionLimits::default() }),
             share_strategy: rng.pick(&[
                 ShareStrategy::Random,
                 ShareStrategy::RoundRobin,
@@ -118,10 +119,11 @@ impl Profile {
     pub fn tight(rng: &mut Rng) -> Self {
         let mut profile = Self::lossless(rng);
         let limits = &mut profile.node.limits;
-        limits.queued_messages_max = rng.between(1, 8);
-        limits.queued_bytes_max = rng.pick(&[500, 100_000]);
-        limits.overflow = rng.pick(&[Overflow::DropNewest, Overflow::DropOldest]);
-        limits.queue_qos0_offline = rng.chance(50);
+        let session = Arc::make_mut(&mut limits.session);
+        session.queued_messages_max = rng.between(1, 8);
+        session.queued_bytes_max = rng.pick(&[500, 100_000]);
+        session.overflow = rng.pick(&[Overflow::DropNewest, Overflow::DropOldest]);
+        session.queue_qos0_offline = rng.chance(50);
         limits.group_held_messages_max = rng.between(1, 5);
         limits.retransmit_after_s = rng.pick(&[0, 2]);
         let no_retransmission = limits.retransmit_after_s == 0;

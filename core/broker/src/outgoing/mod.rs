@@ -258,7 +258,7 @@ impl Outgoing {
                 cx.deliver(slot, delivery, arriving.view.payload.len());
                 Offered::Taken { durable: false }
             }
-            None if !cx.limits.queue_qos0_offline => {
+            None if !cx.limits.session.queue_qos0_offline => {
                 cx.counters.dropped_qos0 += 1;
                 Offered::Dropped
             }
@@ -393,13 +393,13 @@ impl Outgoing {
         terms: Terms<'_>,
     ) -> Offered {
         let size = arriving.stored().size();
-        while self.queue.len() >= cx.limits.queued_messages_max
-            || self.queued_bytes + size > cx.limits.queued_bytes_max
+        while self.queue.len() >= cx.limits.session.queued_messages_max
+            || self.queued_bytes + size > cx.limits.session.queued_bytes_max
         {
             cx.counters.dropped_queue_full += 1;
             // What does not fit into an empty queue is no reason to empty this one.
-            let droppable = cx.limits.overflow == Overflow::DropOldest
-                && size <= cx.limits.queued_bytes_max
+            let droppable = cx.limits.session.overflow == Overflow::DropOldest
+                && size <= cx.limits.session.queued_bytes_max
                 && !self.queue.is_empty();
             if !droppable {
                 return Offered::Dropped;

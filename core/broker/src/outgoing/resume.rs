@@ -31,7 +31,7 @@ impl Outgoing {
 
     /// The client came (back): repeats what it has not settled, then sends what waits.
     pub(crate) fn resume(&mut self, cx: &mut Cx<'_>, to: Receiver, habits: Habits) {
-        self.window = habits.receive_max.clamp(1, cx.limits.inflight_max.max(1));
+        self.window = habits.receive_max.clamp(1, cx.limits.session.inflight_max.max(1));
         self.retransmit = habits.may_retransmit && cx.limits.retransmit_after_s > 0;
         self.keep = self.retransmit || habits.may_requeue;
         self.open = true;

@@ -48,7 +48,9 @@ fn the_receive_maximum_is_kept() {
 #[test]
 fn the_servers_own_maximum_holds_as_well() {
     everywhere(|layout| {
-        let mut w = World::with(layout, |s| s.limits.inflight_max = 3);
+        let mut w = World::with(layout, |s| {
+            std::sync::Arc::make_mut(&mut s.limits.session).inflight_max = 3
+        });
         let (p, s) = (w.connect(id("p")), w.connect(id("s").receive_max(65_535)));
         let t = w.connect(id("t").receive_max(2));
         for client in [s, t] {

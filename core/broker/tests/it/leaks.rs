@@ -41,12 +41,13 @@ impl Life {
         let w = World::with(layout, |s| {
             s.limits.kept_bytes_total_max = 12 * msg("t", "xx", 1).size();
             s.limits.subscription_bytes_total_max = 12 * 540;
-            s.limits.queued_messages_max = 5;
+            std::sync::Arc::make_mut(&mut s.limits.session).queued_messages_max = 5;
             s.limits.group_held_messages_max = 5;
             s.limits.work_per_turn_max = 3;
             s.limits.retransmit_after_s = 5;
-            s.limits.queue_qos0_offline = dice.below(2) == 0;
-            s.limits.overflow = dice.pick(&[Overflow::DropNewest, Overflow::DropOldest]);
+            std::sync::Arc::make_mut(&mut s.limits.session).queue_qos0_offline = dice.below(2) == 0;
+            std::sync::Arc::make_mut(&mut s.limits.session).overflow =
+                dice.pick(&[Overflow::DropNewest, Overflow::DropOldest]);
             s.limits.share_strategy = dice.pick(&[ShareStrategy::RoundRobin, ShareStrategy::Claim]);
             s.delays.iter_mut().for_each(|delay| *delay = dice.below(3));
             s.seed = seed;

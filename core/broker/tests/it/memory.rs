@@ -154,8 +154,9 @@ fn every_end_of_a_session_gives_its_room_back() {
 fn what_expires_or_is_dropped_gives_its_room_back() {
     everywhere(|layout| {
         let (mut w, p, s) = pair(layout, |s| {
-            s.limits.queued_messages_max = 2;
-            s.limits.overflow = core_model::Overflow::DropOldest;
+            std::sync::Arc::make_mut(&mut s.limits.session).queued_messages_max = 2;
+            std::sync::Arc::make_mut(&mut s.limits.session).overflow =
+                core_model::Overflow::DropOldest;
         });
         w.lose(s);
         for _ in 0..4 {

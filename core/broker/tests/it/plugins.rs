@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use core_model::{
     Action, Authenticator, Authorizer, BrokerEvent, ClientKey, Evidence, Exchange, Identity,
-    Interceptor, Message, Observer, Reason, Step, Verdict,
+    Interceptor, Message, Observer, Permissions, Principal, Reason, Step, Timestamp, Verdict,
 };
 
 /// Knows the users whose name begins with its prefix, and the password `good`.
@@ -19,7 +19,7 @@ impl Authenticator for Users {
             return Verdict::Unknown;
         }
         match password.expose() {
-            b"good" => Verdict::Accept(Identity { user: Some(user.clone()) }),
+            b"good" => Verdict::Accept(Identity::of_user(user)),
             b"banned" => Verdict::Refuse(Reason::BANNED),
             _ => Verdict::Refuse(Reason::BAD_CREDENTIALS),
         }
@@ -52,7 +52,7 @@ impl Exchange for Round {
         match (self.0, data) {
             (1, b"hello") => Step::Continue(b"number?".to_vec()),
             (2, b"42") => {
-                let identity = Identity { user: Some("proved".into()) };
+                let identity = Identity::of_user("proved");
                 Step::Accept(identity, Some(b"welcome".to_vec()))
             }
             _ => Step::Refuse(Reason::NOT_AUTHORIZED),
@@ -63,24 +63,29 @@ impl Exchange for Round {
 /// Forbids topics that contain `secret`, whoever asks; remembers what it was asked.
 #[derive(Default)]
 pub(crate) struct Rules {
-    pub(crate) asked: Mutex<Vec<String>>,
+    pub(crate) asked: Arc<Mutex<Vec<String>>>,
+}
+
+struct Asking {
+    client: Principal,
+    asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Authorizer for Rules {
-    fn authorize(
-        &self,
-        client: &ClientKey,
-        identity: &Identity,
-        action: Action,
-        topic: &str,
-    ) -> bool {
-        let who = identity.user.as_deref().unwrap_or("-");
+    fn compile(&self, client: &Principal) -> Arc<dyn Permissions> {
+        Arc::new(Asking { client: client.clone(), asked: Arc::clone(&self.asked) })
+    }
+}
+
+impl Permissions for Asking {
+    fn permits(&self, action: Action, topic: &str) -> bool {
+        let who = self.client.identity.user.as_deref().unwrap_or("-");
         let action = match action {
             Action::Publish { qos, retain: false } => format!("publish {}", qos as u8),
             Action::Publish { qos, retain: true } => format!("retain {}", qos as u8),
             Action::Subscribe { qos } => format!("subscribe {}", qos as u8),
         };
-        let asked = format!("{}/{who} {action} {topic}", client.client_id);
+        let asked = format!("{}/{who} {action} {topic}", self.client.client.client_id);
         self.asked.lock().unwrap().push(asked);
         !topic.contains("secret")
     }
@@ -137,15 +142,15 @@ pub(crate) struct Ear {
 }
 
 impl Observer for Ear {
-    fn on_event(&self, event: &BrokerEvent<'_>) {
+    fn on_event(&self, _now: Timestamp, event: &BrokerEvent<'_>) {
         let text = match event {
-            BrokerEvent::Connected { client, session_present } => {
+            BrokerEvent::Connected { client, session_present, .. } => {
                 format!("connected {} {session_present}", client.client_id)
             }
             BrokerEvent::Disconnected { client, reason, expiry } => {
                 format!("disconnected {} 0x{:02X} {expiry:?}", client.client_id, reason.as_u8())
             }
-            BrokerEvent::Refused { client_id, reason } => {
+            BrokerEvent::Refused { client_id, reason, .. } => {
                 format!("refused {client_id} 0x{:02X}", reason.as_u8())
             }
             BrokerEvent::SessionEnded { client } => format!("ended {}", client.client_id),

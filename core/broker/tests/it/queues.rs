@@ -28,7 +28,9 @@ fn size_of(payload: &str) -> usize {
 #[test]
 fn a_full_queue_drops_the_newest() {
     everywhere(|layout| {
-        let (mut w, p) = absent(layout, |s| s.limits.queued_messages_max = 3);
+        let (mut w, p) = absent(layout, |s| {
+            std::sync::Arc::make_mut(&mut s.limits.session).queued_messages_max = 3
+        });
         for n in 0..3 {
             assert_eq!(w.publish(p, msg("t", &n.to_string(), 1)), 0);
         }
@@ -45,8 +47,8 @@ fn a_full_queue_drops_the_newest() {
 fn a_full_queue_drops_the_oldest_where_wanted() {
     everywhere(|layout| {
         let (mut w, p) = absent(layout, |s| {
-            s.limits.queued_messages_max = 3;
-            s.limits.overflow = Overflow::DropOldest;
+            std::sync::Arc::make_mut(&mut s.limits.session).queued_messages_max = 3;
+            std::sync::Arc::make_mut(&mut s.limits.session).overflow = Overflow::DropOldest;
         });
         for n in 0..3 {
             w.publish(p, msg("t", &n.to_string(), 1));
@@ -66,7 +68,9 @@ fn a_queue_is_full_by_bytes_too() {
     everywhere(|layout| {
         let size = size_of("xxxx");
         for (room, fit) in [(3 * size, 3), (3 * size - 1, 2)] {
-            let (mut w, p) = absent(layout, |s| s.limits.queued_bytes_max = room);
+            let (mut w, p) = absent(layout, |s| {
+                std::sync::Arc::make_mut(&mut s.limits.session).queued_bytes_max = room
+            });
             for _ in 0..4 {
                 assert_eq!(w.publish(p, msg("t", "xxxx", 1)), 0);
             }
@@ -82,8 +86,9 @@ fn dropping_the_oldest_makes_room_for_bytes() {
     everywhere(|layout| {
         let (small, large) = (size_of("a"), "L".repeat(2000));
         let (mut w, p) = absent(layout, |s| {
-            s.limits.queued_bytes_max = size_of(&large) + small;
-            s.limits.overflow = Overflow::DropOldest;
+            std::sync::Arc::make_mut(&mut s.limits.session).queued_bytes_max =
+                size_of(&large) + small;
+            std::sync::Arc::make_mut(&mut s.limits.session).overflow = Overflow::DropOldest;
         });
         for payload in ["a", "b", "c"] {
             w.publish(p, msg("t", payload, 1));
@@ -100,7 +105,9 @@ fn dropping_the_oldest_makes_room_for_bytes() {
 #[test]
 fn a_live_client_that_does_not_settle_has_a_bounded_queue() {
     everywhere(|layout| {
-        let mut w = World::with(layout, |s| s.limits.queued_messages_max = 2);
+        let mut w = World::with(layout, |s| {
+            std::sync::Arc::make_mut(&mut s.limits.session).queued_messages_max = 2
+        });
         let (p, s) = (w.connect(id("p")), w.connect(id("s").receive_max(1)));
         w.subscribe(s, vec![sub("t", 1)]);
         for n in 0..5 {
@@ -149,7 +156,9 @@ fn qos_0_messages_are_not_queued_for_absent_clients() {
         w.publish(p, msg("t", "0", 0));
         assert_eq!(w.counters().dropped_qos0, 1);
         assert_eq!(payloads(&mut w), NOTHING);
-        let (mut w, p) = absent(layout, |s| s.limits.queue_qos0_offline = true);
+        let (mut w, p) = absent(layout, |s| {
+            std::sync::Arc::make_mut(&mut s.limits.session).queue_qos0_offline = true
+        });
         w.publish(p, msg("t", "0", 0));
         w.publish(p, msg("t", "1", 1));
         w.publish(p, msg("t", "2", 0));

@@ -147,7 +147,9 @@ fn a_session_without_end_stays() {
 #[test]
 fn a_long_expiry_is_lowered_and_told() {
     everywhere(|layout| {
-        let mut w = World::with(layout, |s| s.limits.session_expiry_max_s = 100);
+        let mut w = World::with(layout, |s| {
+            std::sync::Arc::make_mut(&mut s.limits.session).session_expiry_max_s = 100
+        });
         let a = w.connect(id("a").keep());
         assert_eq!(a.expiry, Expiry::After(100));
         assert_eq!(w.connect(id("b").expiry_s(100)).expiry, Expiry::After(100));

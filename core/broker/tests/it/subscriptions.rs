@@ -278,7 +278,9 @@ fn the_longest_topic_is_65535_bytes() {
 #[test]
 fn subscriptions_of_a_session_have_a_greatest_number() {
     everywhere(|layout| {
-        let mut w = World::with(layout, |s| s.limits.subscriptions_max = 2);
+        let mut w = World::with(layout, |s| {
+            std::sync::Arc::make_mut(&mut s.limits.session).subscriptions_max = 2
+        });
         let (s, t) = (w.connect(id("s")), w.connect(id("t")));
         let wanted = || vec![sub("a", 1), sub("$share/g/b", 1), sub("c", 1)];
         assert_eq!(w.subscribe(s, wanted()), [1, 1, 0x97]);
@@ -293,7 +295,9 @@ fn subscriptions_of_a_session_have_a_greatest_number() {
 #[test]
 fn topics_and_filters_have_a_greatest_number_of_levels() {
     everywhere(|layout| {
-        let mut w = World::with(layout, |s| s.limits.topic_levels_max = 4);
+        let mut w = World::with(layout, |s| {
+            std::sync::Arc::make_mut(&mut s.limits.session).topic_levels_max = 4
+        });
         let (p, s) = (w.connect(id("p")), w.connect(id("s")));
         let codes = w.subscribe(
             s,

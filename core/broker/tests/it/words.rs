@@ -21,6 +21,7 @@ pub(crate) fn id(client_id: &str) -> Connecting {
         may_requeue: false,
         will: None,
         mountpoint: "".into(),
+        limits: None,
         evidence: Box::new(Evidence { allow_anonymous: true, ..Evidence::default() }),
     })
 }

@@ -175,6 +175,7 @@ impl ToyMachine {
             may_requeue: false,
             will: None,
             mountpoint: "".into(),
+            limits: None,
             evidence: Box::new(Evidence { allow_anonymous: true, ..Evidence::default() }),
         };
         self.ready = false;

@@ -45,10 +45,13 @@ impl Peer {
             name: "front".into(),
             mountpoint: "city/".into(),
             allow_anonymous: true,
+            session_limits: None,
         };
         let facts = LinkFacts {
             listener: Arc::new(listener),
             peer: Some("192.0.2.7:4711".parse().unwrap()),
+            transport: None,
+            client_id: None,
         };
         let link = MqttGateway::new(config).unwrap().open(&facts, START);
         Peer { link, version, now: START }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use core_model::{
     BrokerLimits, DisconnectCause, Expiry, Filter, Outcome, Overflow, QoS, Reason, RetainHandling,
-    ShareStrategy, Subscription,
+    SessionLimits, ShareStrategy, Subscription,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -424,8 +424,8 @@ proptest! {
         drop_oldest in any::<bool>(),
     ) {
         let overflow = if drop_oldest { Overflow::DropOldest } else { Overflow::DropNewest };
-        let limits =
-            BrokerLimits { queued_messages_max: max, overflow, ..BrokerLimits::default() };
+        let session = SessionLimits { queued_messages_max: max, overflow, ..SessionLimits::default() };
+        let limits = BrokerLimits { session: Arc::new(session), ..BrokerLimits::default() };
         compare(&draws, node(shards, limits), Queues { max, drop_oldest })?;
     }
 }

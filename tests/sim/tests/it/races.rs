@@ -18,7 +18,7 @@ fn stage(seed: u64, clients: usize, change: impl Fn(&mut Profile, &mut Rng)) -> 
     let mut profile = Profile::lossless(&mut rng);
     profile.clients = clients;
     profile.node.shards = rng.between(2, 4) as u16;
-    profile.node.limits.inflight_max = 1024;
+    std::sync::Arc::make_mut(&mut profile.node.limits.session).inflight_max = 1024;
     profile.requeues = 0;
     change(&mut profile, &mut rng);
     Sim::new(seed, profile)

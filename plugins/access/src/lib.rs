@@ -1,0 +1,5 @@
+//! Who may connect and what it may do: authenticators, rules on topics, bans.
+//!
+//! Everything here is a plug-in of the core behind the traits of `core-model`. What takes time is a
+//! [`core_model::Lookup`] that runs beside the shards.
+#![deny(missing_docs)]

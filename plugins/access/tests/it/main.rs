@@ -1,0 +1,1 @@
+//! The plug-ins as the core calls them.
