@@ -2,7 +2,6 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
@@ -20,7 +19,7 @@ pub(crate) struct OpenListener<'l> {
     pub(crate) name: &'l str,
     pub(crate) gateway: &'l str,
     pub(crate) transport: &'l str,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: String,
 }
 
 const LISTENERS: &str = "listeners.json";
@@ -50,7 +49,7 @@ impl DataDir {
                     "name": listener.name,
                     "gateway": listener.gateway,
                     "transport": listener.transport,
-                    "address": listener.address.to_string(),
+                    "address": listener.address,
                 })
             })
             .collect();
@@ -85,7 +84,7 @@ mod tests {
     fn listeners_are_named_with_their_addresses() {
         let folder = tempfile::tempdir().unwrap();
         let dir = DataDir::open(folder.path()).unwrap();
-        let address = "127.0.0.1:40123".parse().unwrap();
+        let address = "127.0.0.1:40123".to_owned();
         let listener = OpenListener { name: "a", gateway: "mqtt", transport: "tcp", address };
         dir.write_listeners(&[listener]).unwrap();
         let text = fs::read_to_string(folder.path().join(LISTENERS)).unwrap();

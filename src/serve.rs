@@ -52,11 +52,11 @@ fn start(config: &Config) -> anyhow::Result<Running> {
         .listeners
         .iter()
         .zip(node.addresses())
-        .map(|(listener, (_, address))| OpenListener {
+        .map(|(listener, (_, bind))| OpenListener {
             name: &listener.table.name,
             gateway: &listener.table.gateway,
             transport: listener.table.transport.word(),
-            address: *address,
+            address: bind.to_string(),
         })
         .collect();
     data_dir.write_listeners(&listeners).context("cannot write listeners.json")?;
@@ -113,13 +113,10 @@ fn listener_config(listener: &Listener) -> ListenerConfig {
         allow_anonymous: listener.allows_anonymous(),
         session_limits: None,
     });
-    ListenerConfig {
-        facts,
-        bind: table.bind,
-        backlog: table.limits.backlog,
-        max_connections: usize::try_from(table.max_connections).unwrap_or(usize::MAX),
-        gateway: Arc::clone(&listener.gateway),
-    }
+    let mut config = ListenerConfig::new(facts, table.bind, Arc::clone(&listener.gateway));
+    config.backlog = table.limits.backlog;
+    config.max_connections = usize::try_from(table.max_connections).unwrap_or(usize::MAX);
+    config
 }
 
 /// Sends the first signal to stop and ends the process at the second one.

@@ -13,12 +13,17 @@ use crate::{Gateway, HostCounters, HostLimits, ListenerConfig, ListenerFacts};
 /// Milliseconds for which repeated exhaustion is counted, but not logged again.
 const LOG_PAUSE_MS: u64 = 60_000;
 
-/// A listener, as the links of all shards see it.
+/// A listener, as the links of all shards see it. Links that were there before its settings changed
+/// keep the value with the settings that they were opened with.
 pub(crate) struct Listener {
+    /// Its place in the counters of every shard, which no other listener of the node ever has.
+    pub(crate) number: u16,
     pub(crate) facts: Arc<ListenerFacts>,
     pub(crate) gateway: Arc<dyn Gateway>,
-    max_connections: usize,
-    connections: AtomicUsize,
+    /// Its transport as the configuration names it.
+    pub(crate) transport: &'static str,
+    pub(crate) max_connections: usize,
+    connections: Arc<AtomicUsize>,
 }
 
 impl std::fmt::Debug for Listener {
@@ -29,12 +34,23 @@ impl std::fmt::Debug for Listener {
 
 impl Listener {
     /// From its configuration.
-    pub(crate) fn new(config: &ListenerConfig) -> Arc<Self> {
+    pub(crate) fn new(number: u16, config: &ListenerConfig) -> Arc<Self> {
+        Self::build(number, config, Arc::default())
+    }
+
+    /// The same listener with new settings, for links to come.
+    pub(crate) fn renewed(&self, config: &ListenerConfig) -> Arc<Self> {
+        Self::build(self.number, config, Arc::clone(&self.connections))
+    }
+
+    fn build(number: u16, config: &ListenerConfig, connections: Arc<AtomicUsize>) -> Arc<Self> {
         Arc::new(Listener {
+            number,
             facts: Arc::clone(&config.facts),
             gateway: Arc::clone(&config.gateway),
+            transport: config.transport(),
             max_connections: config.max_connections,
-            connections: AtomicUsize::new(0),
+            connections,
         })
     }
 
@@ -108,6 +124,16 @@ impl Acceptor {
             logged_at: None,
             next_shard: 0,
         })
+    }
+
+    /// The number of its listener.
+    pub(crate) fn number(&self) -> u16 {
+        self.listener.number
+    }
+
+    /// Accepts for a listener with new settings from now on.
+    pub(crate) fn renew(&mut self, listener: Arc<Listener>) {
+        self.listener = listener;
     }
 
     /// Somebody waits.

@@ -1,8 +1,11 @@
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use core_model::{BrokerLimits, Plugins, ShardId};
 use core_store::{MemoryStore, Store};
+use ipnet::IpNet;
 
 use crate::{Gateway, ListenerFacts};
 
@@ -58,13 +61,97 @@ impl Default for NodeConfig {
     }
 }
 
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bind {
+    /// An address; port 0 lets the system choose.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix {
+        /// Its file.
+        path: PathBuf,
+        /// Permissions of the file, such as 0o660; `None` for the system's default.
+        mode: Option<u32>,
+    },
+}
+
+impl Bind {
+    /// The address; `None` for a Unix socket.
+    #[must_use]
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Bind::Tcp(address) => Some(*address),
+            Bind::Unix { .. } => None,
+        }
+    }
+}
+
+impl From<SocketAddr> for Bind {
+    fn from(address: SocketAddr) -> Self {
+        Bind::Tcp(address)
+    }
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bind::Tcp(address) => address.fmt(f),
+            Bind::Unix { path, .. } => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// How much there may be in the long run, and how much at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Units that come back each second, at least 1.
+    pub per_second: u32,
+    /// Units that may be used at once after a pause, at least 1.
+    pub burst: u32,
+}
+
+/// The rates of a listener. Whatever is `None` is not limited, and costs nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListenerRates {
+    /// New connections; one beyond it is closed at once.
+    pub connection: Option<Rate>,
+    /// Frames from one link. A link beyond it is read no more until it may go on.
+    pub message: Option<Rate>,
+    /// Bytes from one link, in the same way.
+    pub byte: Option<Rate>,
+    /// For each address that connections come from.
+    pub source: SourceLimits,
+}
+
+/// What one source may have: an IPv4 address, or the IPv6 addresses that share their first 64 bits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceLimits {
+    /// Connections at once.
+    pub connections: Option<u32>,
+    /// New connections.
+    pub connection: Option<Rate>,
+    /// Sources that are not limited.
+    pub exempt: Vec<IpNet>,
+}
+
+impl Default for SourceLimits {
+    /// No limits; loopback would be exempt from them.
+    fn default() -> Self {
+        let loopback = [
+            IpNet::new_assert(Ipv4Addr::new(127, 0, 0, 0).into(), 8),
+            IpNet::new_assert(Ipv6Addr::LOCALHOST.into(), 128),
+        ];
+        SourceLimits { connections: None, connection: None, exempt: loopback.into() }
+    }
+}
+
 /// One listener.
 #[derive(Clone)]
 pub struct ListenerConfig {
     /// What its links are told about it.
     pub facts: Arc<ListenerFacts>,
-    /// Address; port 0 lets the system choose.
-    pub bind: SocketAddr,
+    /// Where it listens.
+    pub bind: Bind,
     /// Connections that the system keeps until they are accepted.
     pub backlog: u32,
     /// Links at once; a connection beyond it is accepted and closed without a byte, so that its
@@ -72,13 +159,45 @@ pub struct ListenerConfig {
     pub max_connections: usize,
     /// The protocol spoken here.
     pub gateway: Arc<dyn Gateway>,
+    /// How much may come, and how fast.
+    pub rates: ListenerRates,
 }
 
 impl ListenerConfig {
-    /// A listener with the default bounds: a backlog of 1024 and 100 000 connections.
+    /// A listener with the default bounds: a backlog of 1024, 100 000 connections, no rates.
     #[must_use]
-    pub fn new(facts: Arc<ListenerFacts>, bind: SocketAddr, gateway: Arc<dyn Gateway>) -> Self {
-        ListenerConfig { facts, bind, backlog: 1024, max_connections: 100_000, gateway }
+    pub fn new(
+        facts: Arc<ListenerFacts>,
+        bind: impl Into<Bind>,
+        gateway: Arc<dyn Gateway>,
+    ) -> Self {
+        ListenerConfig {
+            facts,
+            bind: bind.into(),
+            backlog: 1024,
+            max_connections: 100_000,
+            gateway,
+            rates: ListenerRates::default(),
+        }
+    }
+
+    /// The transport as the configuration names it.
+    #[must_use]
+    pub fn transport(&self) -> &'static str {
+        match self.bind {
+            Bind::Tcp(_) => "tcp",
+            Bind::Unix { .. } => "unix",
+        }
+    }
+}
+
+impl fmt::Debug for ListenerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ListenerConfig")
+            .field("name", &self.facts.name)
+            .field("bind", &self.bind)
+            .field("gateway", &self.gateway.name())
+            .finish_non_exhaustive()
     }
 }
 
@@ -115,6 +234,14 @@ pub struct HostLimits {
     pub pool_bytes_max: usize,
     /// Milliseconds between two looks of others at a shard's counters.
     pub counters_interval_ms: u64,
+    /// Handshakes of TLS, WebSocket and PROXY protocol under way at once in the whole node.
+    pub handshakes_max: usize,
+    /// Milliseconds that a handshake may take.
+    pub handshake_timeout_ms: u64,
+    /// Milliseconds that a look-up of an authenticator may take.
+    pub lookup_timeout_ms: u64,
+    /// Threads beside the shards for handshakes and look-ups; 0 for as many as there are shards.
+    pub side_threads: usize,
 }
 
 impl Default for HostLimits {
@@ -134,6 +261,10 @@ impl Default for HostLimits {
             output_per_turn_bytes_max: 4 << 20,
             pool_bytes_max: 8 << 20,
             counters_interval_ms: 1_000,
+            handshakes_max: 1_024,
+            handshake_timeout_ms: 10_000,
+            lookup_timeout_ms: 10_000,
+            side_threads: 0,
         }
     }
 }

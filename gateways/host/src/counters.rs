@@ -59,6 +59,73 @@ impl HostCounters {
     }
 }
 
+/// What a shard counts about the links of one listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListenerCounters {
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections closed at once: the listener had too many, or they came too fast.
+    pub refused: u64,
+    /// Connections closed since their source had too many, or came too fast.
+    pub refused_by_source: u64,
+    /// Links opened.
+    pub links_opened: u64,
+    /// Links closed since their input was no frame of the protocol.
+    pub input_refused: u64,
+    /// Times that a link was not read for a while since it sent too fast.
+    pub throttled: u64,
+    /// Frames handled.
+    pub frames: u64,
+    /// Bytes read from sockets.
+    pub bytes_read: u64,
+    /// Bytes written to sockets.
+    pub bytes_written: u64,
+}
+
+impl ListenerCounters {
+    /// Adds another shard's counters.
+    pub fn add(&mut self, other: &ListenerCounters) {
+        self.accepted += other.accepted;
+        self.refused += other.refused;
+        self.refused_by_source += other.refused_by_source;
+        self.links_opened += other.links_opened;
+        self.input_refused += other.input_refused;
+        self.throttled += other.throttled;
+        self.frames += other.frames;
+        self.bytes_read += other.bytes_read;
+        self.bytes_written += other.bytes_written;
+    }
+}
+
+/// The counters of all listeners, by a listener's number.
+#[derive(Clone, Debug, Default)]
+pub struct PerListener(Vec<ListenerCounters>);
+
+impl PerListener {
+    /// Those of one listener.
+    #[must_use]
+    pub fn of(&self, number: u16) -> ListenerCounters {
+        self.0.get(usize::from(number)).copied().unwrap_or_default()
+    }
+
+    /// Those of one listener, to be changed.
+    #[inline]
+    pub(crate) fn at(&mut self, number: u16) -> &mut ListenerCounters {
+        let place = usize::from(number);
+        if place >= self.0.len() {
+            self.0.resize(place + 1, ListenerCounters::default());
+        }
+        self.0.get_mut(place).expect("the table has just been made long enough")
+    }
+
+    /// Adds another shard's counters.
+    pub fn add(&mut self, other: &PerListener) {
+        for (number, counters) in (0..).zip(&other.0) {
+            self.at(number).add(counters);
+        }
+    }
+}
+
 /// All counters of a shard, or of a node.
 #[derive(Clone, Debug, Default)]
 pub struct NodeCounters {
@@ -66,6 +133,8 @@ pub struct NodeCounters {
     pub broker: Counters,
     /// Links and bytes.
     pub host: HostCounters,
+    /// Links and bytes of each listener.
+    pub listeners: PerListener,
 }
 
 impl NodeCounters {
@@ -73,5 +142,6 @@ impl NodeCounters {
     pub fn add(&mut self, other: &NodeCounters) {
         self.broker.add(&other.broker);
         self.host.add(&other.host);
+        self.listeners.add(&other.listeners);
     }
 }

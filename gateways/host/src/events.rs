@@ -4,12 +4,16 @@ use std::net::SocketAddr;
 use codec_wire::DecodeError;
 use core_model::{LinkId, Reason, ShardId};
 
+use crate::Bind;
+
 /// What happens to links, listeners and shards, for the log. Never one per message; what a peer can
 /// cause at will is at most DEBUG.
 #[derive(Debug)]
 pub(crate) enum HostEvent<'a> {
     /// A listener takes connections.
-    ListenerOpened { listener: &'a str, gateway: &'static str, address: SocketAddr },
+    ListenerOpened { listener: &'a str, gateway: &'static str, bind: &'a Bind },
+    /// A listener takes no more connections, and those that it has are closed.
+    ListenerClosed { listener: &'a str, links: usize },
     /// A listener rests, mostly since the system is out of descriptors or memory.
     AcceptPaused { listener: &'a str, error: &'a io::Error },
     /// A link is there.
@@ -30,8 +34,11 @@ impl HostEvent<'_> {
     /// Writes the event to the log.
     pub(crate) fn emit(&self) {
         match self {
-            HostEvent::ListenerOpened { listener, gateway, address } => {
-                tracing::info!(listener, gateway, %address, "listener opened");
+            HostEvent::ListenerOpened { listener, gateway, bind } => {
+                tracing::info!(listener, gateway, address = %bind, "listener opened");
+            }
+            HostEvent::ListenerClosed { listener, links } => {
+                tracing::info!(listener, links, "listener closed");
             }
             HostEvent::AcceptPaused { listener, error } => {
                 tracing::warn!(listener, %error, "listener rests after a failed accept");

@@ -9,10 +9,12 @@
 mod acceptor;
 mod clock;
 mod config;
+mod control;
 mod counters;
 mod events;
 mod gateway;
 mod links;
+mod listeners;
 mod machine;
 mod node;
 mod outgoing;
@@ -26,12 +28,19 @@ mod shared;
 mod sys;
 mod table;
 mod timers;
+mod trace;
 mod unread;
 mod writing;
 
-pub use config::{HostLimits, ListenerConfig, NodeConfig, OnFailure, OpenStore};
-pub use counters::{HostCounters, NodeCounters};
+pub use config::{
+    Bind, HostLimits, ListenerConfig, ListenerRates, NodeConfig, OnFailure, OpenStore, Rate,
+    SourceLimits,
+};
+pub use control::{Control, ControlError};
+pub use counters::{HostCounters, ListenerCounters, NodeCounters, PerListener};
 pub use gateway::{Framed, Gateway, Link, LinkFacts, ListenerFacts, Progress};
+pub use listeners::{ListenerChanges, ListenerStatus};
 pub use machine::{Close, Context, Machine, Operations};
 pub use node::{Node, StartError, StopReport};
 pub use output::{Output, REFERENCE_BYTES_MIN};
+pub use trace::{TraceEvent, TraceFilter, TraceItem, TraceStream};

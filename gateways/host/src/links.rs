@@ -13,7 +13,9 @@ use crate::reactor::{ReadyList, Socket, Token};
 use crate::table::Table;
 use crate::timers::Timers;
 use crate::unread::Unread;
-use crate::{Close, Context, HostCounters, HostLimits, Link, Operations, Output, Progress};
+use crate::{
+    Close, Context, HostCounters, HostLimits, Link, Operations, Output, PerListener, Progress,
+};
 
 /// One link of a shard. Small, since most links are idle.
 #[derive(Debug)]
@@ -100,6 +102,7 @@ pub(crate) struct Links {
     pub(crate) now: Timestamp,
     pub(crate) limits: HostLimits,
     pub(crate) counters: HostCounters,
+    pub(crate) per_listener: PerListener,
     pub(crate) timers: Timers,
     pub(crate) pool: Pool,
     /// Operations to be applied next, oldest first.
@@ -130,6 +133,7 @@ impl Links {
         Links {
             now,
             counters: HostCounters::default(),
+            per_listener: PerListener::default(),
             timers: Timers::new(now),
             pool: Pool::new(limits.pool_bytes_max),
             limits,

@@ -1,7 +1,6 @@
 use std::any::Any;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -10,13 +9,13 @@ use std::time::Duration;
 use core_broker::{HashKey, ShardConfig};
 use core_model::ShardId;
 
-use crate::acceptor::Listener;
 use crate::config::OnFailure;
 use crate::events::HostEvent;
+use crate::listeners::Listeners;
 use crate::shard_loop::{ShardLoop, ShardStart};
 use crate::shared::{Command, NodeShared};
 use crate::sys::Sys;
-use crate::{NodeConfig, NodeCounters, reactor};
+use crate::{Bind, Control, NodeConfig, NodeCounters, reactor};
 
 /// Why a node cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -28,10 +27,19 @@ pub enum StartError {
         /// Its name.
         name: Box<str>,
         /// The address that it was to have.
-        bind: SocketAddr,
+        bind: Bind,
         /// What the system says.
         source: io::Error,
     },
+    /// Two listeners have the same name.
+    #[error("two listeners are called {name}")]
+    SameName {
+        /// The name.
+        name: Box<str>,
+    },
+    /// The node has opened 65 535 listeners since its start.
+    #[error("too many listeners were opened since the start")]
+    TooManyListeners,
     /// A shard's thread or reactor cannot be started.
     #[error("shard {}: cannot start", .shard.0)]
     Shard {
@@ -60,49 +68,40 @@ pub struct StopReport {
 /// A running node: all its shards. Dropping it stops it without a farewell.
 pub struct Node {
     shared: Arc<NodeShared>,
-    addresses: Vec<(Box<str>, SocketAddr)>,
-    listeners: Vec<Arc<Listener>>,
+    listeners: Arc<Listeners>,
     threads: Vec<JoinHandle<usize>>,
 }
 
 impl Node {
-    /// Opens all listeners and starts all shards; when it returns, clients are served.
+    /// Starts all shards and opens all listeners; when it returns, clients are served.
     ///
     /// # Errors
     /// An address is not to be had, or the system lacks threads, descriptors or memory. Nothing is
     /// left running then.
-    pub fn start(config: NodeConfig) -> Result<Node, StartError> {
+    pub fn start(mut config: NodeConfig) -> Result<Node, StartError> {
         let shards = match config.shards {
             0 => usable_cpus(),
             shards => shards,
         };
-        let mut sockets = Vec::new();
-        let mut addresses = Vec::new();
-        let mut listeners = Vec::new();
-        for listener in &config.listeners {
-            let error = |source| StartError::Listen {
-                name: listener.facts.name.clone(),
-                bind: listener.bind,
-                source,
-            };
-            let socket =
-                gateway_transport::listen(listener.bind, listener.backlog).map_err(error)?;
-            addresses.push((listener.facts.name.clone(), socket.local_addr().map_err(error)?));
-            sockets.push(socket);
-            listeners.push(Listener::new(listener));
-        }
         let shared = Arc::new(NodeShared::new(shards, config.ring_capacity));
-        let mut node = Node { shared, addresses, listeners, threads: Vec::new() };
-        node.spawn_all(config, sockets)?;
-        node.log_addresses();
+        let listeners = Arc::new(Listeners::new(Arc::clone(&shared)));
+        let mut node = Node { shared, listeners, threads: Vec::new() };
+        let wanted = std::mem::take(&mut config.listeners);
+        node.spawn_all(config)?;
+        node.listeners.apply(wanted)?;
         Ok(node)
     }
 
-    /// The listeners' names and the addresses that they really have, in the order of the
-    /// configuration.
+    /// What others may ask of the node while it runs.
     #[must_use]
-    pub fn addresses(&self) -> &[(Box<str>, SocketAddr)] {
-        &self.addresses
+    pub fn control(&self) -> Control {
+        Control::new(Arc::clone(&self.shared), Arc::clone(&self.listeners))
+    }
+
+    /// The listeners' names and where they really listen, in the order of the configuration.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<(Box<str>, Bind)> {
+        self.listeners.addresses()
     }
 
     /// The counters of all shards, no older than the interval at which they are shown.
@@ -114,8 +113,8 @@ impl Node {
     /// The listeners' names and how many connections each of them has now.
     #[must_use]
     pub fn connections(&self) -> Vec<(Box<str>, usize)> {
-        let counts = self.listeners.iter().map(|l| (l.facts.name.clone(), l.connections()));
-        counts.collect()
+        let statuses = self.listeners.status(&NodeCounters::default()).into_iter();
+        statuses.map(|status| (status.name, status.connections)).collect()
     }
 
     /// How many shards there are.
@@ -133,7 +132,8 @@ impl Node {
     /// Stops accepting, has every client told, waits until all links are closed, at most
     /// `deadline`, and ends.
     pub fn drain(self, deadline: Duration) -> StopReport {
-        self.shared.command(Command::Drain);
+        self.listeners.close();
+        self.shared.command_all(|| Command::Drain);
         self.shared.await_drained(deadline);
         self.stop()
     }
@@ -146,27 +146,17 @@ impl Node {
     }
 
     fn join(&mut self) -> usize {
-        self.shared.command(Command::Stop);
+        self.listeners.close();
+        self.shared.command_all(|| Command::Stop);
         // A thread never panics out of its loop: that is caught and reported.
         self.threads.drain(..).map(|thread| thread.join().unwrap_or_default()).sum()
     }
 
-    fn spawn_all(
-        &mut self,
-        config: NodeConfig,
-        sockets: Vec<TcpListener>,
-    ) -> Result<(), StartError> {
+    fn spawn_all(&mut self, config: NodeConfig) -> Result<(), StartError> {
         let shards = self.shared.shards;
         let seed = config.seed.unwrap_or_else(|| RandomState::new().hash_one("seed"));
-        let mut listeners: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
-        for (number, pair) in sockets.into_iter().zip(&self.listeners).enumerate() {
-            let (socket, listener) = pair;
-            if let Some(own) = listeners.get_mut(number % usize::from(shards)) {
-                own.push((socket, Arc::clone(listener)));
-            }
-        }
         let (report, started) = mpsc::channel();
-        for (number, listeners) in (0..shards).zip(listeners) {
+        for number in 0..shards {
             let id = ShardId(number);
             let (broker_limits, plugins) = (&config.broker_limits, &config.plugins);
             let (limits, open_store) = (config.limits.clone(), Arc::clone(&config.store));
@@ -185,7 +175,7 @@ impl Node {
                     store: open_store(id),
                     seed: seed.wrapping_add(1 + u64::from(number)),
                 };
-                ShardStart { core, limits, node, listeners, sys }
+                ShardStart { core, limits, node, sys }
             };
             let (shared, report) = (Arc::clone(&self.shared), report.clone());
             let on_failure = Arc::clone(&config.on_failure);
@@ -205,13 +195,6 @@ impl Node {
             }
         }
         Ok(())
-    }
-
-    fn log_addresses(&self) {
-        for (listener, (name, address)) in self.listeners.iter().zip(&self.addresses) {
-            let gateway = listener.gateway.name();
-            HostEvent::ListenerOpened { listener: name, gateway, address: *address }.emit();
-        }
     }
 }
 
@@ -234,13 +217,15 @@ fn run_shard(
 ) -> usize {
     let life = AssertUnwindSafe(|| {
         reactor::run(|ready, waker| {
-            let shard = ShardLoop::new(start(), ready, waker)?;
+            let shard = ShardLoop::new(start(), ready, waker);
             // Nobody listens any more when another shard could not start.
             let _ = report.send((id, Ok(())));
             Ok(shard)
         })
     });
-    match catch_unwind(life) {
+    let end = catch_unwind(life);
+    shared.close_desk(id);
+    match end {
         Ok(Ok(shard)) => shard.links_left(),
         Ok(Err(error)) => {
             let _ = report.send((id, Err(Some(error))));

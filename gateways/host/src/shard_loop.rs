@@ -1,14 +1,13 @@
-use std::io;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::task::Waker;
 
 use core_broker::{Mail, Shard, ShardConfig};
 use core_model::{LinkId, Message, Reason, ShardId, Timestamp};
 
-use crate::acceptor::{Accepted, Acceptor, Listener};
+use crate::acceptor::{Accepted, Acceptor};
 use crate::events::HostEvent;
 use crate::links::{Links, LooseLink, MovedLink};
+use crate::listeners::Sweep;
 use crate::outgoing::{Arrival, Outgoing};
 use crate::reactor::{Next, ReadyList, Socket, Token, Turn};
 use crate::ring::Batch;
@@ -36,9 +35,11 @@ pub(crate) struct ShardLoop {
     pub(crate) scratch: Buffer,
     /// The list of links to read that is not in use.
     pub(crate) reading: Vec<u32>,
+    pub(crate) acceptors: Vec<Acceptor>,
+    /// Links that are being closed, a part in each turn.
+    pub(crate) sweeps: Vec<Sweep>,
+    pub(crate) ready: Arc<ReadyList>,
     node: Arc<NodeShared>,
-    acceptors: Vec<Acceptor>,
-    ready: Arc<ReadyList>,
     woken: Vec<Token>,
     incoming: Vec<(ShardId, Batch<Mail, Arrival>)>,
     expired: Vec<u32>,
@@ -67,28 +68,20 @@ pub(crate) struct ShardStart {
     pub(crate) core: ShardConfig,
     pub(crate) limits: HostLimits,
     pub(crate) node: Arc<NodeShared>,
-    pub(crate) listeners: Vec<(TcpListener, Arc<Listener>)>,
     pub(crate) sys: Option<Sys>,
 }
 
 impl ShardLoop {
     /// Builds the shard, on its own thread and inside the reactor.
     ///
-    /// # Errors
-    /// The reactor has no room for a listener.
-    pub(crate) fn new(start: ShardStart, ready: Arc<ReadyList>, waker: &Waker) -> io::Result<Self> {
+    pub(crate) fn new(start: ShardStart, ready: Arc<ReadyList>, waker: &Waker) -> Self {
         let (id, node) = (start.core.id, start.node);
-        let mut acceptors = Vec::new();
-        for (number, (socket, listener)) in start.listeners.into_iter().enumerate() {
-            let waker = ready.waker(Token::Listener(number as u16));
-            acceptors.push(Acceptor::new(socket, waker, listener)?);
-        }
         node.mesh.set_waker(id, waker);
         let scratch_len = start.limits.read_buffer_bytes.max(READ_BUFFER_BYTES_MIN);
         let mut links = Links::new(id, node.clock.now(), start.limits, Arc::clone(&ready));
         let mut shard = Shard::new(start.core);
         shard.restore(links.now, &mut links);
-        Ok(ShardLoop {
+        ShardLoop {
             id,
             shard,
             links,
@@ -96,7 +89,8 @@ impl ShardLoop {
             scratch: Buffer::with_len(scratch_len),
             reading: Vec::new(),
             node,
-            acceptors,
+            acceptors: Vec::new(),
+            sweeps: Vec::new(),
             ready,
             woken: Vec::new(),
             incoming: Vec::new(),
@@ -106,7 +100,12 @@ impl ShardLoop {
             counters_due: None,
             drain: Drain::No,
             stopping: false,
-        })
+        }
+    }
+
+    /// Whether the node is ending.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.drain != Drain::No
     }
 
     /// Links that are still there.
@@ -136,7 +135,8 @@ impl ShardLoop {
             match token {
                 Token::Link(index) => self.links.wake(index),
                 Token::Listener(number) => {
-                    if let Some(acceptor) = self.acceptors.get_mut(usize::from(number)) {
+                    let mut acceptors = self.acceptors.iter_mut();
+                    if let Some(acceptor) = acceptors.find(|a| a.number() == number) {
                         acceptor.wake();
                     }
                 }
@@ -174,6 +174,10 @@ impl ShardLoop {
             match command {
                 Command::Drain => self.begin_drain(),
                 Command::Stop => self.stopping = true,
+                Command::Run(job) => {
+                    job(self);
+                    self.apply_pending();
+                }
             }
         }
     }
@@ -281,13 +285,7 @@ impl ShardLoop {
         self.acceptors.clear();
         self.shard.drain(self.links.now, &mut self.links);
         self.apply_pending();
-        // Those that have no session are not known to the core.
-        for index in self.links.indices() {
-            if self.links.at(index).is_some_and(|link| !link.connected) {
-                self.links.close(index, Close::Flush(Reason::SERVER_SHUTTING_DOWN));
-                self.apply_pending();
-            }
-        }
+        self.sweeps.push(Sweep::of_drain());
     }
 
     /// Closes what is left, so that sessions know that their links are gone.
@@ -303,7 +301,8 @@ impl ShardLoop {
     fn show_counters(&mut self) {
         self.links.pool.shrink();
         let (broker, host) = (self.shard.counters().clone(), self.links.counters);
-        self.node.show_counters(self.id, NodeCounters { broker, host });
+        let listeners = self.links.per_listener.clone();
+        self.node.show_counters(self.id, NodeCounters { broker, host, listeners });
     }
 
     /// Shows the counters about once an interval, but only when something has happened. What
@@ -348,7 +347,8 @@ impl ShardLoop {
         let now = self.links.now;
         let input = !self.links.to_read.is_empty()
             || self.acceptors.iter().any(|acceptor| acceptor.is_ready(now));
-        if (input && self.may_read()) || !self.links.touched.is_empty() || self.shard.has_work() {
+        let work = self.shard.has_work() || !self.sweeps.is_empty();
+        if (input && self.may_read()) || !self.links.touched.is_empty() || work {
             return Next::Again;
         }
         let mut deadline = earlier(self.links.timers.next(), self.shard.next_deadline());
@@ -373,6 +373,7 @@ impl Turn for ShardLoop {
         self.apply_pending();
         self.shard.tick(self.links.now, &mut self.links);
         self.apply_pending();
+        self.sweep();
         self.publish_sys();
         self.finish_links();
         if !self.outgoing.hand_over(&mut self.shard) {

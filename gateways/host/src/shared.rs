@@ -1,11 +1,16 @@
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use core_model::ShardId;
 
 use crate::NodeCounters;
 use crate::clock::Clock;
+use crate::control::ControlError;
 use crate::outgoing::NodeMesh;
+use crate::shard_loop::ShardLoop;
+
+/// How long somebody waits for a shard's answer.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the shards of a node and its owner share.
 #[derive(Debug)]
@@ -19,20 +24,41 @@ pub(crate) struct NodeShared {
     changed: Condvar,
 }
 
-/// Where a shard and its owner meet.
+/// Where a shard and others meet.
 #[derive(Debug, Default)]
 struct Desk {
-    commands: Mutex<Vec<Command>>,
+    inbox: Mutex<Inbox>,
     counters: Mutex<NodeCounters>,
 }
 
-/// What the owner of a node asks of a shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, Default)]
+struct Inbox {
+    commands: Vec<Command>,
+    /// Whether the shard has ended, so that nobody will take a command any more.
+    closed: bool,
+}
+
+/// Work for a shard's own thread, which must be short.
+pub(crate) type Job = Box<dyn FnOnce(&mut ShardLoop) + Send>;
+
+/// What others ask of a shard.
 pub(crate) enum Command {
     /// Take no more connections, and let every machine say goodbye.
     Drain,
     /// End the loop.
     Stop,
+    /// Do this between two turns.
+    Run(Job),
+}
+
+impl std::fmt::Debug for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Command::Drain => "Drain",
+            Command::Stop => "Stop",
+            Command::Run(_) => "Run",
+        })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -54,11 +80,21 @@ impl NodeShared {
         }
     }
 
-    /// Asks something of all shards.
-    pub(crate) fn command(&self, command: Command) {
-        for (shard, desk) in self.mesh.shards().zip(&self.desks) {
-            lock(&desk.commands).push(command);
+    /// Asks something of one shard. A shard that has ended drops the command.
+    pub(crate) fn command(&self, shard: ShardId, command: Command) {
+        let Some(desk) = self.desks.get(usize::from(shard.0)) else { return };
+        let mut inbox = lock(&desk.inbox);
+        if !inbox.closed {
+            inbox.commands.push(command);
+            drop(inbox);
             self.mesh.ring_bell(shard);
+        }
+    }
+
+    /// Asks something of all shards.
+    pub(crate) fn command_all(&self, command: impl Fn() -> Command) {
+        for shard in self.mesh.shards() {
+            self.command(shard, command());
         }
     }
 
@@ -66,8 +102,56 @@ impl NodeShared {
     pub(crate) fn take_commands(&self, shard: ShardId) -> Vec<Command> {
         self.desks
             .get(usize::from(shard.0))
-            .map(|desk| std::mem::take(&mut *lock(&desk.commands)))
+            .map(|desk| std::mem::take(&mut lock(&desk.inbox).commands))
             .unwrap_or_default()
+    }
+
+    /// Has a shard do something short, and waits for what comes of it.
+    pub(crate) fn ask<R: Send + 'static>(
+        &self,
+        shard: ShardId,
+        job: impl FnOnce(&mut ShardLoop) -> R + Send + 'static,
+    ) -> Result<R, ControlError> {
+        let (answer, answers) = mpsc::channel();
+        // Nobody listens any more after the time-out.
+        let job = Box::new(move |shard: &mut ShardLoop| drop(answer.send(job(shard))));
+        self.command(shard, Command::Run(job));
+        answers.recv_timeout(ANSWER_PATIENCE).map_err(|_| ControlError::NoAnswer { shard })
+    }
+
+    /// Has all shards do something short, and waits for what comes of it, by shard.
+    pub(crate) fn ask_all<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut ShardLoop) -> R + Clone + Send + 'static,
+    ) -> Result<Vec<R>, ControlError> {
+        let end = Instant::now() + ANSWER_PATIENCE;
+        let waits: Vec<_> = self
+            .mesh
+            .shards()
+            .map(|shard| {
+                let (answer, answers) = mpsc::channel();
+                let job = job.clone();
+                let job = Box::new(move |shard: &mut ShardLoop| drop(answer.send(job(shard))));
+                self.command(shard, Command::Run(job));
+                (shard, answers)
+            })
+            .collect();
+        let answers = waits.into_iter().map(|(shard, answers)| {
+            let left = end.saturating_duration_since(Instant::now());
+            answers.recv_timeout(left).map_err(|_| ControlError::NoAnswer { shard })
+        });
+        answers.collect()
+    }
+
+    /// Shard `shard` has ended: who waits for its answer learns that there will be none.
+    pub(crate) fn close_desk(&self, shard: ShardId) {
+        let Some(desk) = self.desks.get(usize::from(shard.0)) else { return };
+        let mut inbox = lock(&desk.inbox);
+        inbox.closed = true;
+        // Dropped after the lock: a command may hold anything.
+        let commands = std::mem::take(&mut inbox.commands);
+        drop(inbox);
+        drop(commands);
     }
 
     /// Lets others see the counters of a shard.
@@ -118,7 +202,7 @@ impl NodeShared {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What these locks protect is replaced as a whole, so a panic leaves nothing half done.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

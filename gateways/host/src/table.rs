@@ -31,6 +31,11 @@ impl<T> Table<T> {
         self.len
     }
 
+    /// One more than the highest number of a place.
+    pub(crate) fn end(&self) -> u32 {
+        (self.chunks.len() * CHUNK_PLACES) as u32
+    }
+
     /// What is at a place, if it is taken.
     #[inline]
     pub(crate) fn at(&self, index: u32) -> Option<&T> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use core_model::ShardId;
 use gateway_host::{ListenerConfig, ListenerFacts, Node, NodeConfig, StartError};
 
-use crate::toy::{Client, Entry, PATIENCE, Server, Toy, config};
+use crate::toy::{Client, Entry, PATIENCE, Server, Toy, any_port, config};
 
 #[test]
 fn connections_beyond_the_limit_are_closed_at_once() {
@@ -90,15 +90,15 @@ fn an_address_in_use_is_named() {
 fn several_listeners_are_served_by_all_shards() {
     let listener = |name: &str, toy: &Toy| {
         let facts = ListenerFacts { name: name.into(), ..ListenerFacts::default() };
-        let bind = "127.0.0.1:0".parse().unwrap();
-        ListenerConfig::new(Arc::new(facts), bind, Arc::new(toy.clone()))
+        ListenerConfig::new(Arc::new(facts), any_port(), Arc::new(toy.clone()))
     };
     let toys = [Toy::default(), Toy::default(), Toy::default()];
     let names = ["one", "two", "three"];
     let listeners = names.iter().zip(&toys).map(|(name, toy)| listener(name, toy)).collect();
     let node = Node::start(NodeConfig { listeners, ..config(2) }).unwrap();
     assert_eq!(node.shards(), 2);
-    for ((name, address), toy) in node.addresses().to_vec().into_iter().zip(&toys) {
+    for ((name, bind), toy) in node.addresses().into_iter().zip(&toys) {
+        let address = bind.tcp().unwrap();
         let mut clients: Vec<Client> = (0..4).map(|_| Client::new(address)).collect();
         for client in &mut clients {
             client.send("Ehi").expect("Ehi");

@@ -339,6 +339,11 @@ pub(crate) fn config(shards: u16) -> NodeConfig {
     config
 }
 
+/// A port of the loopback address that the system chooses.
+pub(crate) fn any_port() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
 impl Server {
     pub(crate) fn start(config: NodeConfig, toy: Toy) -> Server {
         Self::limited(config, toy, 1_000)
@@ -347,12 +352,11 @@ impl Server {
     pub(crate) fn limited(mut config: NodeConfig, toy: Toy, max_connections: usize) -> Server {
         let log = Arc::clone(&toy.log);
         let facts = ListenerFacts { name: "toy".into(), ..ListenerFacts::default() };
-        let bind = "127.0.0.1:0".parse().unwrap();
-        let mut listener = ListenerConfig::new(Arc::new(facts), bind, Arc::new(toy));
+        let mut listener = ListenerConfig::new(Arc::new(facts), any_port(), Arc::new(toy));
         listener.max_connections = max_connections;
         config.listeners = vec![listener];
         let node = Node::start(config).unwrap();
-        let address = node.addresses()[0].1;
+        let address = node.addresses()[0].1.tcp().unwrap();
         Server { node, address, log }
     }
 
