@@ -1,9 +1,29 @@
-//! Sockets: how TCP listeners are opened, and what to make of a failed accept.
+//! What lies between a socket and a gateway's bytes: how listeners are opened, and the transports
+//! TLS, WebSocket and PROXY protocol as machines that take bytes and give bytes.
 //!
-//! Everything here is plain, non-blocking sockets of the standard library; waiting for them is the
-//! business of `gateway-host`. Deliberately missing, for now: TLS, WebSocket, datagrams.
+//! An [`Entrance`] says what stands before a listener. Its [`Handshake`] takes a new connection's
+//! bytes until it is [`Established`]; from then on a [`Filter`] turns wire bytes into plain ones
+//! and back. Deliberately missing: waiting for sockets, time-outs, threads (that is the business
+//! of `gateway-host`), and, for now, datagrams.
+//!
+//! Editions: PROXY protocol 1 and 2 (2020), TLS 1.2 (RFC 5246) and 1.3 (RFC 8446), WebSocket 13
+//! (RFC 6455).
 #![deny(missing_docs)]
 
+mod certificate;
+mod entrance;
+mod filter;
+mod proxy;
 mod tcp;
+mod tls;
+mod unix;
+mod websocket;
 
+pub use certificate::CertificateField;
+pub use entrance::{Entrance, Established, Handshake, HandshakeFault, HandshakeFaultKind};
+pub use filter::{Farewell, Filter, FilterFault, FilterFaultKind, Flow};
+pub use proxy::{ProxyRules, ProxyVersion};
 pub use tcp::{AcceptFault, accept_fault, listen};
+pub use tls::{ClientAuth, NamedFiles, TlsContext, TlsFileError, TlsFiles, TlsVersion};
+pub use unix::{SocketFile, listen_unix};
+pub use websocket::WebSocketRules;
