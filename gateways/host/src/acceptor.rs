@@ -7,8 +7,12 @@ use core_model::{ShardId, Timestamp};
 use gateway_transport::AcceptFault;
 
 use crate::events::HostEvent;
+use crate::rates::Bucket;
 use crate::reactor::{Listening, Socket};
-use crate::{Gateway, HostCounters, HostLimits, ListenerConfig, ListenerFacts};
+use crate::sources::{Refused, SourceHold, Sources};
+use crate::{
+    Gateway, HostCounters, HostLimits, ListenerConfig, ListenerFacts, ListenerRates, PerListener,
+};
 
 /// Milliseconds for which repeated exhaustion is counted, but not logged again.
 const LOG_PAUSE_MS: u64 = 60_000;
@@ -23,7 +27,9 @@ pub(crate) struct Listener {
     /// Its transport as the configuration names it.
     pub(crate) transport: &'static str,
     pub(crate) max_connections: usize,
+    pub(crate) rates: ListenerRates,
     connections: Arc<AtomicUsize>,
+    sources: Arc<Sources>,
 }
 
 impl std::fmt::Debug for Listener {
@@ -35,22 +41,30 @@ impl std::fmt::Debug for Listener {
 impl Listener {
     /// From its configuration.
     pub(crate) fn new(number: u16, config: &ListenerConfig) -> Arc<Self> {
-        Self::build(number, config, Arc::default())
+        Self::build(number, config, Arc::default(), Arc::default())
     }
 
     /// The same listener with new settings, for links to come.
     pub(crate) fn renewed(&self, config: &ListenerConfig) -> Arc<Self> {
-        Self::build(self.number, config, Arc::clone(&self.connections))
+        let (connections, sources) = (Arc::clone(&self.connections), Arc::clone(&self.sources));
+        Self::build(self.number, config, connections, sources)
     }
 
-    fn build(number: u16, config: &ListenerConfig, connections: Arc<AtomicUsize>) -> Arc<Self> {
+    fn build(
+        number: u16,
+        config: &ListenerConfig,
+        connections: Arc<AtomicUsize>,
+        sources: Arc<Sources>,
+    ) -> Arc<Self> {
         Arc::new(Listener {
             number,
             facts: Arc::clone(&config.facts),
             gateway: Arc::clone(&config.gateway),
             transport: config.transport(),
             max_connections: config.max_connections,
+            rates: config.rates.clone(),
             connections,
+            sources,
         })
     }
 
@@ -65,24 +79,47 @@ impl Listener {
             return None;
         }
         self.connections.fetch_add(1, Ordering::Relaxed);
-        Some(Permit(Arc::clone(self)))
+        Some(Permit { listener: Arc::clone(self), source: None })
+    }
+
+    /// Connections that were refused for their source.
+    pub(crate) fn refused_by_source(&self) -> u64 {
+        self.sources.refused()
     }
 }
 
 /// One of the connections that a listener may have; given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Permit(Arc<Listener>);
+pub(crate) struct Permit {
+    listener: Arc<Listener>,
+    /// The same of its source.
+    source: Option<Box<SourceHold>>,
+}
 
 impl Permit {
     /// The listener.
     pub(crate) fn listener(&self) -> &Listener {
-        &self.0
+        &self.listener
+    }
+
+    /// Counts the connection for its source, as soon as that is known. `false` when the source has
+    /// too many connections or opens them too fast: the connection is to be closed then.
+    #[must_use]
+    pub(crate) fn admit_source(&mut self, peer: SocketAddr, now: Timestamp) -> bool {
+        let listener = &self.listener;
+        match listener.sources.admit(&listener.rates.source, peer.ip(), now) {
+            Ok(hold) => {
+                self.source = hold;
+                true
+            }
+            Err(Refused) => false,
+        }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+        self.listener.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -101,6 +138,8 @@ pub(crate) struct Acceptor {
     listening: Listening,
     waker: Waker,
     listener: Arc<Listener>,
+    /// New connections that it may take, if that is limited.
+    bucket: Option<Bucket>,
     /// Whether somebody may be waiting.
     ready: bool,
     resume_at: Option<Timestamp>,
@@ -119,6 +158,7 @@ impl Acceptor {
             listening: Listening::register(socket)?,
             waker,
             listener,
+            bucket: None,
             ready: true,
             resume_at: None,
             logged_at: None,
@@ -158,6 +198,7 @@ impl Acceptor {
         limits: &HostLimits,
         shards: u16,
         counters: &mut HostCounters,
+        per_listener: &mut PerListener,
         mut place: impl FnMut(ShardId, Accepted<Socket>),
     ) {
         self.resume_at = None;
@@ -168,11 +209,13 @@ impl Acceptor {
                     return;
                 }
                 Ok(Some((socket, peer))) => {
-                    let Some(permit) = self.listener.admit() else {
+                    let Some(permit) = self.admit(now, peer) else {
                         counters.refused += 1;
+                        per_listener.at(self.listener.number).refused += 1;
                         continue;
                     };
                     counters.accepted += 1;
+                    per_listener.at(self.listener.number).accepted += 1;
                     self.next_shard = (self.next_shard + 1) % shards.max(1);
                     place(ShardId(self.next_shard), Accepted { socket, peer, permit });
                 }
@@ -186,6 +229,18 @@ impl Acceptor {
                 },
             }
         }
+    }
+
+    /// Takes a connection in, unless there are too many of them or they come too fast.
+    fn admit(&mut self, now: Timestamp, peer: SocketAddr) -> Option<Permit> {
+        let mut permit = self.listener.admit()?;
+        if let Some(rate) = self.listener.rates.connection {
+            let bucket = self.bucket.get_or_insert_with(|| Bucket::new(rate, now));
+            if !bucket.take(rate, now, 1) {
+                return None;
+            }
+        }
+        permit.admit_source(peer, now).then_some(permit)
     }
 
     fn rest(

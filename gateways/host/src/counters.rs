@@ -31,7 +31,8 @@ pub struct HostCounters {
     pub ring_full: u64,
     /// Connections accepted.
     pub accepted: u64,
-    /// Connections closed since the listener had too many.
+    /// Connections closed at once: the listener or their source had too many, or they came too
+    /// fast.
     pub refused: u64,
     /// Times that a listener rested since the system was out of descriptors.
     pub accept_pauses: u64,
@@ -64,10 +65,9 @@ impl HostCounters {
 pub struct ListenerCounters {
     /// Connections accepted.
     pub accepted: u64,
-    /// Connections closed at once: the listener had too many, or they came too fast.
+    /// Connections closed at once: the listener or their source had too many, or they came too
+    /// fast.
     pub refused: u64,
-    /// Connections closed since their source had too many, or came too fast.
-    pub refused_by_source: u64,
     /// Links opened.
     pub links_opened: u64,
     /// Links closed since their input was no frame of the protocol.
@@ -87,7 +87,6 @@ impl ListenerCounters {
     pub fn add(&mut self, other: &ListenerCounters) {
         self.accepted += other.accepted;
         self.refused += other.refused;
-        self.refused_by_source += other.refused_by_source;
         self.links_opened += other.links_opened;
         self.input_refused += other.input_refused;
         self.throttled += other.throttled;

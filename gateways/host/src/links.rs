@@ -9,6 +9,7 @@ use core_model::{Event, LinkId, Operation, Reason, ShardId, SlotId, Timestamp};
 use crate::acceptor::Permit;
 use crate::events::HostEvent;
 use crate::pool::Pool;
+use crate::rates::Pace;
 use crate::reactor::{ReadyList, Socket, Token};
 use crate::table::Table;
 use crate::timers::Timers;
@@ -27,6 +28,9 @@ pub(crate) struct OpenLink {
     pub(crate) output: Output,
     pub(crate) unread: Unread,
     pub(crate) permit: Permit,
+    /// How fast it may send, if its listener has rates.
+    pub(crate) pace: Option<Box<Pace>>,
+    pub(crate) traffic: Traffic,
     /// Whether the socket takes no output; it is not tried again before its waker says so.
     pub(crate) blocked: bool,
     /// Since when output waits of which the socket has taken nothing.
@@ -38,13 +42,44 @@ pub(crate) struct OpenLink {
     /// Whether it is on the list of links that a turn has to finish.
     touched: bool,
     /// Whether it is on the list of links to read.
-    queued: bool,
+    pub(crate) queued: bool,
     /// Whether its machine waits for an answer before it takes more input.
     pub(crate) waiting: bool,
     /// Whether it may still move to another shard.
     pub(crate) may_move: bool,
     /// Whether it has asked for a session.
     pub(crate) connected: bool,
+}
+
+/// What went over a link, in few bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Traffic {
+    pub(crate) bytes_read: u64,
+    pub(crate) bytes_written: u64,
+    /// Seconds since the Unix epoch.
+    #[expect(dead_code, reason = "shown with the clients, as soon as the core has pages of them")]
+    pub(crate) opened_at_s: u32,
+    /// The same, when something was last read.
+    pub(crate) heard_at_s: u32,
+}
+
+impl Traffic {
+    /// Of a link that is opened now.
+    pub(crate) fn new(now: Timestamp) -> Self {
+        let opened_at_s = seconds(now);
+        Traffic { bytes_read: 0, bytes_written: 0, opened_at_s, heard_at_s: opened_at_s }
+    }
+
+    /// Counts what a read has brought.
+    #[inline]
+    pub(crate) fn read(&mut self, now: Timestamp, bytes: usize) {
+        self.bytes_read += bytes as u64;
+        self.heard_at_s = seconds(now);
+    }
+}
+
+fn seconds(time: Timestamp) -> u32 {
+    u32::try_from(time.as_millis() / 1000).unwrap_or(u32::MAX)
 }
 
 /// How far a link's life is.
@@ -76,6 +111,8 @@ pub(crate) struct LooseLink {
     pub(crate) permit: Permit,
     pub(crate) output: Output,
     pub(crate) unread: Unread,
+    pub(crate) pace: Option<Box<Pace>>,
+    pub(crate) traffic: Traffic,
     pub(crate) may_move: bool,
 }
 
@@ -179,6 +216,8 @@ impl Links {
             output: loose.output,
             unread: loose.unread,
             permit: loose.permit,
+            pace: loose.pace,
+            traffic: loose.traffic,
             blocked: false,
             stalled_since: None,
             output_bytes_max: None,

@@ -55,6 +55,8 @@ pub struct ListenerStatus {
     pub connections: usize,
     /// Connections that it may have.
     pub max_connections: usize,
+    /// Connections that were refused for their source.
+    pub refused_by_source: u64,
     /// What its links have done, no older than the interval at which counters are shown.
     pub counters: ListenerCounters,
 }
@@ -124,6 +126,7 @@ impl Listeners {
             bind: open.bind.clone(),
             connections: open.listener.connections(),
             max_connections: open.listener.max_connections,
+            refused_by_source: open.listener.refused_by_source(),
             counters: counters.listeners.of(open.listener.number),
         });
         statuses.collect()

@@ -16,11 +16,20 @@ struct Decoding {
     stop: Stop,
 }
 
+/// What was in it.
+#[derive(Default)]
+struct Handled {
+    frames: u64,
+    messages: u32,
+}
+
 enum Stop {
     /// More bytes are needed.
     Starved,
     /// The machine waits for an answer.
     NotReady,
+    /// The link is too fast, and the rest waits.
+    TooFast,
     /// The link is closing.
     Ended,
     /// The link belongs to another shard, where these operations are to be applied first.
@@ -64,6 +73,10 @@ impl ShardLoop {
             Phase::Lingering { .. } => return self.discard(index, scratch),
             Phase::Flushing { .. } | Phase::Gone => return,
         }
+        if link.pace.is_some() && !self.links.may_go_on(index) {
+            return;
+        }
+        let Some(link) = self.links.at(index) else { return };
         match std::mem::take(&mut link.unread) {
             Unread::Growing(mut own) => {
                 own.grow(scratch.len());
@@ -104,9 +117,16 @@ impl ShardLoop {
     /// Reads once into `buffer` and decodes what it has then. `None` when there is nothing new. The
     /// number is what the read brought.
     fn read_into(&mut self, index: u32, buffer: &mut Buffer) -> Option<(Decoding, usize)> {
+        let now = self.links.now;
         let link = self.links.at(index)?;
         let resumed = std::mem::take(&mut link.waiting);
-        let room = buffer.room();
+        let mut room = buffer.room();
+        if let Some(pace) = &mut link.pace {
+            // What waits already comes first.
+            let allowed = if resumed { 0 } else { pace.bytes_allowed(now) };
+            let end = room.len().min(allowed);
+            room = room.get_mut(..end).unwrap_or_default();
+        }
         let room_len = room.len();
         let read = if room_len == 0 { Ok(None) } else { link.socket.read(&link.waker, room) };
         let (count, over) = match read {
@@ -116,8 +136,7 @@ impl ShardLoop {
         };
         buffer.fill(count);
         if count > 0 {
-            self.links.counters.reads += 1;
-            self.links.counters.bytes_read += count as u64;
+            self.links.count_read(index, count);
         }
         let decoding = if buffer.is_worth_decoding() && (count > 0 || resumed) {
             self.links.touch(index);
@@ -147,24 +166,56 @@ impl ShardLoop {
     fn after_decoding(&mut self, index: u32, stop: Stop, kept: Unread) {
         let Some(link) = self.links.at(index) else { return };
         match stop {
-            Stop::Starved | Stop::NotReady if matches!(link.phase, Phase::Open(_)) => {
+            Stop::Starved | Stop::NotReady | Stop::TooFast
+                if matches!(link.phase, Phase::Open(_)) =>
+            {
                 link.unread = kept;
-                link.waiting = matches!(stop, Stop::NotReady);
+                link.waiting = !matches!(stop, Stop::Starved);
+                if matches!(stop, Stop::TooFast) {
+                    self.links.queue_read(index);
+                }
             }
-            Stop::Starved | Stop::NotReady | Stop::Ended => {}
+            Stop::Starved | Stop::NotReady | Stop::TooFast | Stop::Ended => {}
             Stop::Move { to, operations } => self.move_link(index, to, operations, kept),
         }
     }
 
     /// Decodes and handles the frames at the start of `input`, and applies what they ask for one by
     /// one, so that each frame meets a machine that knows of the answers to those before it.
-    fn decode<'a>(&mut self, index: u32, input: &'a [u8]) -> Decoding {
+    fn decode(&mut self, index: u32, input: &[u8]) -> Decoding {
+        let now = self.links.now;
+        let Some(link) = self.links.at(index) else {
+            return Decoding { used: 0, need: 0, stop: Stop::Ended };
+        };
+        let number = link.permit.listener().number;
+        let allowed = link.pace.as_mut().map_or(u32::MAX, |pace| pace.messages_allowed(now));
+        let mut handled = Handled::default();
+        let decoding = self.decode_up_to(index, input, allowed, &mut handled);
+        self.links.counters.frames += handled.frames;
+        self.links.per_listener.at(number).frames += handled.frames;
+        if allowed < u32::MAX {
+            self.links.spend_messages(index, handled.messages);
+        }
+        decoding
+    }
+
+    /// The same, until `messages_max` messages were published.
+    fn decode_up_to<'a>(
+        &mut self,
+        index: u32,
+        input: &'a [u8],
+        messages_max: u32,
+        handled: &mut Handled,
+    ) -> Decoding {
         let mut operations: Operations<'a> = Operations::new();
         let mut used = 0;
         loop {
             let rest = input.get(used..).unwrap_or(&[]);
             if rest.is_empty() {
                 return Decoding { used, need: 0, stop: Stop::Starved };
+            }
+            if handled.messages >= messages_max {
+                return Decoding { used, need: 0, stop: Stop::TooFast };
             }
             let Some((progress, close)) = self.links.input(index, rest, &mut operations) else {
                 return Decoding { used, need: 0, stop: Stop::Ended };
@@ -175,7 +226,7 @@ impl ShardLoop {
                 Progress::Frame(len) => {
                     debug_assert!(len > 0 && len <= rest.len());
                     used += len.max(1);
-                    self.links.counters.frames += 1;
+                    handled.frames += 1;
                 }
                 Progress::Need(need) => stop = Some((need, Stop::Starved)),
                 Progress::NotReady => stop = Some((0, Stop::NotReady)),
@@ -183,6 +234,9 @@ impl ShardLoop {
                     self.refuse_input(index, &error);
                     close.get_or_insert(Close::Now(Reason::MALFORMED));
                 }
+            }
+            if let Some((_, Operation::Publish(_))) = operations.first() {
+                handled.messages += 1;
             }
             if !operations.is_empty()
                 && let Some((to, operations)) = self.apply_all(index, &mut operations, close)
@@ -269,6 +323,10 @@ impl ShardLoop {
     fn refuse_input(&mut self, index: u32, error: &codec_wire::DecodeError) {
         self.links.counters.input_refused += 1;
         if let Some(link) = self.links.at(index) {
+            let number = link.permit.listener().number;
+            self.links.per_listener.at(number).input_refused += 1;
+        }
+        if let Some(link) = self.links.at(index) {
             let listener = &link.permit.listener().facts.name;
             HostEvent::InputRefused { listener, link: link.id, error }.emit();
         }
@@ -289,8 +347,9 @@ impl ShardLoop {
         match link.socket.release() {
             Ok(stream) => {
                 HostEvent::LinkMoved { link: link.id, to }.emit();
-                let permit = link.permit;
-                let link = LooseLink { machine, permit, output, unread, may_move: false };
+                let (permit, pace, traffic) = (link.permit, link.pace, link.traffic);
+                let may_move = false;
+                let link = LooseLink { machine, permit, output, unread, pace, traffic, may_move };
                 let moved = Box::new(MovedLink { stream, link, operations });
                 self.outgoing.send(to, Arrival::Moved(moved));
             }

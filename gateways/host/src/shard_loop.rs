@@ -6,9 +6,10 @@ use core_model::{LinkId, Message, Reason, ShardId, Timestamp};
 
 use crate::acceptor::{Accepted, Acceptor};
 use crate::events::HostEvent;
-use crate::links::{Links, LooseLink, MovedLink};
+use crate::links::{Links, LooseLink, MovedLink, Traffic};
 use crate::listeners::Sweep;
 use crate::outgoing::{Arrival, Outgoing};
+use crate::rates::Pace;
 use crate::reactor::{Next, ReadyList, Socket, Token, Turn};
 use crate::ring::Batch;
 use crate::shared::{Command, NodeShared};
@@ -189,8 +190,8 @@ impl ShardLoop {
         for acceptor in &mut self.acceptors {
             if may_read && self.outgoing.is_clear() && acceptor.is_ready(now) {
                 self.busy = true;
-                let (limits, counters) = (&self.links.limits, &mut self.links.counters);
-                acceptor.accept(now, limits, shards, counters, |to, connection| {
+                let Links { limits, counters, per_listener, .. } = &mut self.links;
+                acceptor.accept(now, limits, shards, counters, per_listener, |to, connection| {
                     accepted.push((to, connection));
                 });
             }
@@ -221,10 +222,13 @@ impl ShardLoop {
             transport: None,
             client_id: None,
         };
-        let machine = listener.gateway.open(&facts, self.links.now);
+        let now = self.links.now;
+        let machine = listener.gateway.open(&facts, now);
         self.links.counters.links_opened += 1;
+        self.links.per_listener.at(listener.number).links_opened += 1;
         let (unread, output, may_move) = (Unread::Nothing, Output::default(), true);
-        let loose = LooseLink { machine, permit, output, unread, may_move };
+        let (pace, traffic) = (Pace::new(&listener.rates, now), Traffic::new(now));
+        let loose = LooseLink { machine, permit, output, unread, pace, traffic, may_move };
         let link = self.links.insert(socket, loose);
         HostEvent::LinkOpened { listener: &facts.listener.name, link, peer }.emit();
     }

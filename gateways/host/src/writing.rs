@@ -67,6 +67,9 @@ impl Links {
                 Ok(Some(count)) => {
                     self.counters.writes += 1;
                     self.counters.bytes_written += count as u64;
+                    link.traffic.bytes_written += count as u64;
+                    let number = link.permit.listener().number;
+                    self.per_listener.at(number).bytes_written += count as u64;
                     link.stalled_since = None;
                     reclaim(&mut link.output, count, &mut self.pool);
                 }
@@ -156,7 +159,10 @@ impl Links {
         let deadline = match &link.phase {
             Phase::Open(machine) => {
                 let stalled = link.stalled_since;
-                earlier(machine.next_deadline(), stalled.map(|since| since.plus_seconds(stall_s)))
+                // A link that is not read for its rate must not look silent to its machine.
+                let paused_until = link.pace.as_ref().and_then(|pace| pace.resume_at());
+                let next = paused_until.or_else(|| machine.next_deadline());
+                earlier(next, stalled.map(|since| since.plus_seconds(stall_s)))
             }
             Phase::Flushing { until, .. } | Phase::Lingering { until, .. } => Some(*until),
             Phase::Gone => {
@@ -179,6 +185,8 @@ impl Links {
                 if link.stalled_since.is_some_and(|since| since.plus_seconds(stall_s) <= now) {
                     self.counters.links_stalled += 1;
                     self.close(index, Close::Now(Reason::SERVER_BUSY));
+                } else if link.is_held_up() {
+                    self.queue_read(index);
                 } else if machine.next_deadline().is_some_and(|at| at <= now) {
                     self.call(index, |machine, context| machine.on_deadline(context));
                 }

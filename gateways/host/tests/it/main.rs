@@ -4,7 +4,9 @@
 mod closing;
 mod descriptors;
 mod io;
+mod listeners;
 mod memory;
 mod node;
+mod rates;
 mod routing;
 mod toy;

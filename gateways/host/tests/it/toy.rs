@@ -349,11 +349,20 @@ impl Server {
         Self::limited(config, toy, 1_000)
     }
 
-    pub(crate) fn limited(mut config: NodeConfig, toy: Toy, max_connections: usize) -> Server {
+    pub(crate) fn limited(config: NodeConfig, toy: Toy, max_connections: usize) -> Server {
+        Self::with_listener(config, toy, |listener| listener.max_connections = max_connections)
+    }
+
+    /// With a listener that `set` has changed.
+    pub(crate) fn with_listener(
+        mut config: NodeConfig,
+        toy: Toy,
+        set: impl FnOnce(&mut ListenerConfig),
+    ) -> Server {
         let log = Arc::clone(&toy.log);
         let facts = ListenerFacts { name: "toy".into(), ..ListenerFacts::default() };
         let mut listener = ListenerConfig::new(Arc::new(facts), any_port(), Arc::new(toy));
-        listener.max_connections = max_connections;
+        set(&mut listener);
         config.listeners = vec![listener];
         let node = Node::start(config).unwrap();
         let address = node.addresses()[0].1.tcp().unwrap();
