@@ -1,4 +1,4 @@
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
@@ -8,7 +8,7 @@ use gateway_transport::AcceptFault;
 
 use crate::events::HostEvent;
 use crate::rates::Bucket;
-use crate::reactor::{Listening, Socket};
+use crate::reactor::{ListenSocket, Listening, Socket};
 use crate::sources::{Refused, SourceHold, Sources};
 use crate::{
     Gateway, HostCounters, HostLimits, ListenerConfig, ListenerFacts, ListenerRates, PerListener,
@@ -128,7 +128,7 @@ impl Drop for Permit {
 pub(crate) struct Accepted<S> {
     /// A socket of this thread's reactor, or a stream on its way to another.
     pub(crate) socket: S,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Option<SocketAddr>,
     pub(crate) permit: Permit,
 }
 
@@ -150,7 +150,7 @@ pub(crate) struct Acceptor {
 impl Acceptor {
     /// Registers `socket` with the reactor of this thread; `waker` marks it ready.
     pub(crate) fn new(
-        socket: TcpListener,
+        socket: ListenSocket,
         waker: Waker,
         listener: Arc<Listener>,
     ) -> std::io::Result<Self> {
@@ -232,7 +232,7 @@ impl Acceptor {
     }
 
     /// Takes a connection in, unless there are too many of them or they come too fast.
-    fn admit(&mut self, now: Timestamp, peer: SocketAddr) -> Option<Permit> {
+    fn admit(&mut self, now: Timestamp, peer: Option<SocketAddr>) -> Option<Permit> {
         let mut permit = self.listener.admit()?;
         if let Some(rate) = self.listener.rates.connection {
             let bucket = self.bucket.get_or_insert_with(|| Bucket::new(rate, now));
@@ -240,7 +240,8 @@ impl Acceptor {
                 return None;
             }
         }
-        permit.admit_source(peer, now).then_some(permit)
+        // A Unix socket has no sources to tell apart.
+        peer.is_none_or(|peer| permit.admit_source(peer, now)).then_some(permit)
     }
 
     fn rest(

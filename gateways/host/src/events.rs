@@ -17,7 +17,7 @@ pub(crate) enum HostEvent<'a> {
     /// A listener rests, mostly since the system is out of descriptors or memory.
     AcceptPaused { listener: &'a str, error: &'a io::Error },
     /// A link is there.
-    LinkOpened { listener: &'a str, link: LinkId, peer: SocketAddr },
+    LinkOpened { listener: &'a str, link: LinkId, peer: Option<SocketAddr> },
     /// A link went to the home shard of its session.
     LinkMoved { link: LinkId, to: ShardId },
     /// A link's input is no frame of its protocol.
@@ -44,7 +44,8 @@ impl HostEvent<'_> {
                 tracing::warn!(listener, %error, "listener rests after a failed accept");
             }
             HostEvent::LinkOpened { listener, link, peer } => {
-                tracing::debug!(listener, link = link.index, %peer, "link opened");
+                let peer = peer.map(tracing::field::display);
+                tracing::debug!(listener, link = link.index, peer, "link opened");
             }
             HostEvent::LinkMoved { link, to } => {
                 tracing::trace!(link = link.index, shard = to.0, "link moved to another shard");

@@ -1,5 +1,4 @@
 use std::collections::VecDeque;
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -10,7 +9,7 @@ use crate::acceptor::Permit;
 use crate::events::HostEvent;
 use crate::pool::Pool;
 use crate::rates::Pace;
-use crate::reactor::{ReadyList, Socket, Token};
+use crate::reactor::{ReadyList, Socket, Stream, Token};
 use crate::table::Table;
 use crate::timers::Timers;
 use crate::unread::Unread;
@@ -118,7 +117,7 @@ pub(crate) struct LooseLink {
 
 /// A link on its way to another shard.
 pub(crate) struct MovedLink {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     pub(crate) link: LooseLink,
     /// What is to be applied there before anything else is read: its connect.
     pub(crate) operations: Vec<(u32, Operation<'static>)>,

@@ -1,7 +1,6 @@
 //! Which listeners there are, and how that changes while the node runs.
 
 use std::io;
-use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use core_model::{Event, Reason, ShardId};
@@ -9,7 +8,7 @@ use core_model::{Event, Reason, ShardId};
 use crate::acceptor::{Acceptor, Listener};
 use crate::events::HostEvent;
 use crate::links::Phase;
-use crate::reactor::Token;
+use crate::reactor::{ListenSocket, Token};
 use crate::shard_loop::ShardLoop;
 use crate::shared::{NodeShared, lock};
 use crate::{Bind, Close, ListenerConfig, ListenerCounters, NodeCounters, StartError};
@@ -83,7 +82,7 @@ struct Open {
     /// Where it does.
     bind: Bind,
     /// The same socket as its acceptor's, so that another listener can take the address over.
-    socket: TcpListener,
+    socket: ListenSocket,
     /// The shard that accepts.
     owner: ShardId,
 }
@@ -100,7 +99,7 @@ struct Step {
     /// The open listener of this name.
     old: Option<usize>,
     /// Its socket, where that is another than before.
-    socket: Option<(TcpListener, Bind)>,
+    socket: Option<(ListenSocket, Bind)>,
 }
 
 impl Listeners {
@@ -289,7 +288,7 @@ impl Registry {
         config: &ListenerConfig,
         left: &[&Bind],
         steps: &[Step],
-    ) -> Result<(TcpListener, Bind), StartError> {
+    ) -> Result<(ListenSocket, Bind), StartError> {
         let is_taken = |bind: &Bind| {
             let taken = steps.iter().filter_map(|step| step.socket.as_ref());
             taken.into_iter().any(|(_, taken)| is_same_place(taken, bind))
@@ -365,14 +364,17 @@ fn is_same_place(one: &Bind, other: &Bind) -> bool {
 }
 
 /// Opens a socket, and says where it really listens.
-fn listen(bind: &Bind, backlog: u32) -> io::Result<(TcpListener, Bind)> {
+fn listen(bind: &Bind, backlog: u32) -> io::Result<(ListenSocket, Bind)> {
     match bind {
         Bind::Tcp(address) => {
             let socket = gateway_transport::listen(*address, backlog)?;
             let address = socket.local_addr()?;
-            Ok((socket, Bind::Tcp(address)))
+            Ok((ListenSocket::Tcp(socket), Bind::Tcp(address)))
         }
-        Bind::Unix { .. } => Err(io::ErrorKind::Unsupported.into()),
+        Bind::Unix { path, mode } => {
+            let socket = gateway_transport::listen_unix(path, *mode, backlog)?;
+            Ok((ListenSocket::Unix(socket), bind.clone()))
+        }
     }
 }
 
@@ -406,7 +408,11 @@ impl Sweep {
 
 impl ShardLoop {
     /// Accepts connections at `socket`, and no longer at the one that the listener had.
-    pub(crate) fn adopt(&mut self, socket: TcpListener, listener: Arc<Listener>) -> io::Result<()> {
+    pub(crate) fn adopt(
+        &mut self,
+        socket: ListenSocket,
+        listener: Arc<Listener>,
+    ) -> io::Result<()> {
         if self.is_draining() {
             return Ok(());
         }

@@ -1,4 +1,3 @@
-use std::net::TcpStream;
 use std::sync::Arc;
 
 use core_broker::{Mail, Shard};
@@ -6,13 +5,14 @@ use core_model::ShardId;
 
 use crate::acceptor::Accepted;
 use crate::links::MovedLink;
+use crate::reactor::Stream;
 use crate::ring::Mesh;
 
 /// What changes its shard.
 #[derive(Debug)]
 pub(crate) enum Arrival {
     /// A connection that the receiving shard is to serve.
-    Accepted(Accepted<TcpStream>),
+    Accepted(Accepted<Stream>),
     /// A link whose session lives on the receiving shard.
     Moved(Box<MovedLink>),
 }

@@ -1,4 +1,4 @@
-//! The only place that knows the asynchronous runtime.
+//! How a shard meets the asynchronous runtime, and the only place that knows the runtime's sockets.
 //!
 //! A shard is one future on a single-threaded runtime, and the runtime is used to wait for sockets,
 //! for one timer and for other threads, and for nothing else. There is no task per link: the waker
@@ -7,13 +7,14 @@
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::{self, SocketAddr};
+use std::os::unix;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::Output;
 
@@ -166,25 +167,41 @@ impl Alarm {
     }
 }
 
+/// A connected stream of no reactor, on its way to one.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(net::TcpStream),
+    Unix(unix::net::UnixStream),
+}
+
 /// A connected stream, registered with the reactor of the current thread.
 #[derive(Debug)]
-pub(crate) struct Socket(TcpStream);
+pub(crate) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
 
 impl Socket {
     /// Registers a non-blocking stream.
     ///
     /// # Errors
     /// The system has no memory for one more.
-    pub(crate) fn register(stream: net::TcpStream) -> io::Result<Self> {
-        TcpStream::from_std(stream).map(Socket)
+    pub(crate) fn register(stream: Stream) -> io::Result<Self> {
+        match stream {
+            Stream::Tcp(stream) => TcpStream::from_std(stream).map(Socket::Tcp),
+            Stream::Unix(stream) => UnixStream::from_std(stream).map(Socket::Unix),
+        }
     }
 
     /// Takes the stream from the reactor, to register it on another thread.
     ///
     /// # Errors
     /// What the system says; the stream is closed then.
-    pub(crate) fn release(self) -> io::Result<net::TcpStream> {
-        self.0.into_std()
+    pub(crate) fn release(self) -> io::Result<Stream> {
+        match self {
+            Socket::Tcp(stream) => stream.into_std().map(Stream::Tcp),
+            Socket::Unix(stream) => stream.into_std().map(Stream::Unix),
+        }
     }
 
     /// Reads once. `Ok(None)` when nothing is there: `waker` is woken when there is; `Ok(Some(0))`
@@ -194,8 +211,13 @@ impl Socket {
     /// The connection is broken.
     #[inline]
     pub(crate) fn read(&mut self, waker: &Waker, into: &mut [u8]) -> io::Result<Option<usize>> {
+        let context = &mut Context::from_waker(waker);
         let mut buffer = ReadBuf::new(into);
-        match Pin::new(&mut self.0).poll_read(&mut Context::from_waker(waker), &mut buffer) {
+        let read = match self {
+            Socket::Tcp(stream) => Pin::new(stream).poll_read(context, &mut buffer),
+            Socket::Unix(stream) => Pin::new(stream).poll_read(context, &mut buffer),
+        };
+        match read {
             Poll::Pending => Ok(None),
             Poll::Ready(Ok(())) => Ok(Some(buffer.filled().len())),
             Poll::Ready(Err(error)) => Err(error),
@@ -206,7 +228,11 @@ impl Socket {
     /// After a read that did not fill its buffer this asks the reactor only, not the system.
     #[inline]
     pub(crate) fn watch(&mut self, waker: &Waker) -> bool {
-        self.0.poll_read_ready(&mut Context::from_waker(waker)).is_ready()
+        let context = &mut Context::from_waker(waker);
+        match self {
+            Socket::Tcp(stream) => stream.poll_read_ready(context).is_ready(),
+            Socket::Unix(stream) => stream.poll_read_ready(context).is_ready(),
+        }
     }
 
     /// Writes once as much of `output` as the system takes. `Ok(None)` when it takes nothing:
@@ -216,15 +242,10 @@ impl Socket {
     /// The connection is broken.
     #[inline]
     pub(crate) fn write(&mut self, waker: &Waker, output: &Output) -> io::Result<Option<usize>> {
-        let stream = Pin::new(&mut self.0);
         let context = &mut Context::from_waker(waker);
-        let written = match output.contiguous() {
-            Some(bytes) => stream.poll_write(context, bytes),
-            None => {
-                let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(SLICES_MAX);
-                output.slices(&mut slices, SLICES_MAX);
-                stream.poll_write_vectored(context, &slices)
-            }
+        let written = match self {
+            Socket::Tcp(stream) => poll_write(Pin::new(stream), context, output),
+            Socket::Unix(stream) => poll_write(Pin::new(stream), context, output),
         };
         match written {
             Poll::Pending => Ok(None),
@@ -236,34 +257,88 @@ impl Socket {
 
     /// Tells the peer that nothing more comes.
     pub(crate) fn end_output(&mut self, waker: &Waker) {
+        let context = &mut Context::from_waker(waker);
         // A connection that is broken already needs no farewell, and this never waits for TCP.
-        let _ = Pin::new(&mut self.0).poll_shutdown(&mut Context::from_waker(waker));
+        let _ = match self {
+            Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+            Socket::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+        };
+    }
+}
+
+#[inline]
+fn poll_write(
+    stream: Pin<&mut impl AsyncWrite>,
+    context: &mut Context<'_>,
+    output: &Output,
+) -> Poll<io::Result<usize>> {
+    match output.contiguous() {
+        Some(bytes) => stream.poll_write(context, bytes),
+        None => {
+            let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(SLICES_MAX);
+            output.slices(&mut slices, SLICES_MAX);
+            stream.poll_write_vectored(context, &slices)
+        }
+    }
+}
+
+/// A listening socket of no reactor.
+#[derive(Debug)]
+pub(crate) enum ListenSocket {
+    Tcp(net::TcpListener),
+    Unix(unix::net::UnixListener),
+}
+
+impl ListenSocket {
+    /// The same socket once more.
+    ///
+    /// # Errors
+    /// The system has no descriptor left.
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        match self {
+            ListenSocket::Tcp(socket) => socket.try_clone().map(ListenSocket::Tcp),
+            ListenSocket::Unix(socket) => socket.try_clone().map(ListenSocket::Unix),
+        }
     }
 }
 
 /// A listener, registered with the reactor of the current thread.
 #[derive(Debug)]
-pub(crate) struct Listening(TcpListener);
+pub(crate) enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
 
 impl Listening {
     /// Registers a non-blocking listener.
     ///
     /// # Errors
     /// The system has no memory for one more.
-    pub(crate) fn register(listener: net::TcpListener) -> io::Result<Self> {
-        TcpListener::from_std(listener).map(Listening)
+    pub(crate) fn register(socket: ListenSocket) -> io::Result<Self> {
+        match socket {
+            ListenSocket::Tcp(socket) => TcpListener::from_std(socket).map(Listening::Tcp),
+            ListenSocket::Unix(socket) => UnixListener::from_std(socket).map(Listening::Unix),
+        }
     }
 
-    /// Accepts once; the connection is registered with this thread's reactor. `Ok(None)` when
-    /// nobody waits: `waker` is woken when somebody does.
+    /// Accepts once; the connection is registered with this thread's reactor. The address is
+    /// `None` at a Unix socket. `Ok(None)` when nobody waits: `waker` is woken when somebody does.
     ///
     /// # Errors
     /// See [`gateway_transport::accept_fault`].
-    pub(crate) fn accept(&self, waker: &Waker) -> io::Result<Option<(Socket, SocketAddr)>> {
-        match self.0.poll_accept(&mut Context::from_waker(waker)) {
+    pub(crate) fn accept(&self, waker: &Waker) -> io::Result<Option<(Socket, Option<SocketAddr>)>> {
+        let context = &mut Context::from_waker(waker);
+        let accepted = match self {
+            Listening::Tcp(listener) => listener
+                .poll_accept(context)
+                .map_ok(|(stream, peer)| (Socket::Tcp(stream), Some(peer))),
+            Listening::Unix(listener) => {
+                listener.poll_accept(context).map_ok(|(stream, _)| (Socket::Unix(stream), None))
+            }
+        };
+        match accepted {
             Poll::Pending => Ok(None),
-            Poll::Ready(Ok((stream, peer))) => Ok(Some((Socket(stream), peer))),
-            Poll::Ready(Err(error)) => Err(error),
+            Poll::Ready(accepted) => accepted.map(Some),
         }
     }
 }

@@ -218,7 +218,7 @@ impl ShardLoop {
         let listener = permit.listener();
         let facts = LinkFacts {
             listener: Arc::clone(&listener.facts),
-            peer: Some(peer),
+            peer,
             transport: None,
             client_id: None,
         };

@@ -10,3 +10,4 @@ mod node;
 mod rates;
 mod routing;
 mod toy;
+mod unix;

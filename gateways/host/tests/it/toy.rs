@@ -398,7 +398,7 @@ impl Server {
 }
 
 /// A client of the toy protocol.
-pub(crate) struct Client(pub(crate) TcpStream);
+pub(crate) struct Client<S = TcpStream>(pub(crate) S);
 
 impl Client {
     pub(crate) fn new(address: SocketAddr) -> Client {
@@ -409,6 +409,12 @@ impl Client {
         Client(stream)
     }
 
+    pub(crate) fn half_close(&mut self) {
+        self.0.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+impl<S: Read + Write> Client<S> {
     pub(crate) fn raw(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.write_all(bytes).unwrap();
         self
@@ -456,9 +462,5 @@ impl Client {
 
     pub(crate) fn publish(&mut self, topic: &str, payload: &str) -> &mut Self {
         self.send(format!("P{topic}\0{payload}"))
-    }
-
-    pub(crate) fn half_close(&mut self) {
-        self.0.shutdown(Shutdown::Write).unwrap();
     }
 }
