@@ -3,3 +3,9 @@
 //! Everything here is a plug-in of the core behind the traits of `core-model`. What takes time is a
 //! [`core_model::Lookup`] that runs beside the shards.
 #![deny(missing_docs)]
+
+mod acl;
+
+pub use acl::{
+    AclFileError, AclRule, AclRules, CertificateText, RuleError, RuleText, parse_rules, read_rules,
+};

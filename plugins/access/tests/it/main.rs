@@ -1,1 +1,4 @@
 //! The plug-ins as the core calls them.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod acl;
