@@ -1,3 +1,11 @@
+//! WebSocket (RFC 6455), the server's side: HTTP upgrade and frames.
+
+mod frames;
+mod upgrade;
+
+pub(crate) use frames::{BadFrame, WebSocket};
+pub(crate) use upgrade::Upgrade;
+
 /// Which WebSocket handshakes are welcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebSocketRules {

@@ -1,0 +1,12 @@
+//! The transports from outside, with foreign peers in memory: rustls's client and tungstenite's
+//! client.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+
+mod authority;
+mod files;
+mod fuzz;
+mod peer;
+mod proxy;
+mod tls;
+mod unix;
+mod websocket;
