@@ -1,12 +1,13 @@
 //! What is asked of a node while it runs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use core_model::{BrokerLimits, ClientKey, Plugins, Reason, ShardId};
+use core_model::{BrokerLimits, ClientKey, Interceptor, Plugins, Reason, ShardId};
 
 use crate::listeners::Listeners;
-use crate::shared::NodeShared;
-use crate::trace::{TraceFilter, TraceStream};
+use crate::shard_loop::ShardLoop;
+use crate::shared::{Command, NodeShared, lock};
+use crate::trace::{LinkTrace, Outlet, TRACES_MAX, TopicTrace, TraceFilter, TraceStream, Whom};
 use crate::{
     HostLimits, ListenerChanges, ListenerConfig, ListenerStatus, NodeCounters, StartError,
 };
@@ -21,6 +22,9 @@ pub enum ControlError {
         /// The shard.
         shard: ShardId,
     },
+    /// So many traces run that there is no room for one more.
+    #[error("{TRACES_MAX} traces run already")]
+    TooManyTraces,
 }
 
 /// The way to a running node for whoever operates it. Clones ask the same node.
@@ -32,11 +36,16 @@ pub enum ControlError {
 pub struct Control {
     shared: Arc<NodeShared>,
     listeners: Arc<Listeners>,
+    extras: Arc<Mutex<Extras>>,
 }
 
 impl Control {
-    pub(crate) fn new(shared: Arc<NodeShared>, listeners: Arc<Listeners>) -> Self {
-        Control { shared, listeners }
+    pub(crate) fn new(
+        shared: Arc<NodeShared>,
+        listeners: Arc<Listeners>,
+        plugins: Arc<Plugins>,
+    ) -> Self {
+        Control { shared, listeners, extras: Arc::new(Mutex::new(Extras::new(plugins))) }
     }
 
     /// How many shards there are.
@@ -95,8 +104,12 @@ impl Control {
     ///
     /// # Errors
     /// A shard does not answer.
-    pub fn set_plugins(&self, _plugins: &Arc<Plugins>) -> Result<(), ControlError> {
-        Ok(())
+    pub fn set_plugins(&self, plugins: Arc<Plugins>) -> Result<(), ControlError> {
+        let mut extras = lock(&self.extras);
+        extras.plugins = plugins;
+        let plugins = extras.plugins();
+        drop(extras);
+        self.replace_plugins(plugins)
     }
 
     /// Replaces the limits of all shards: those of the core, and those of links, which count for
@@ -120,12 +133,87 @@ impl Control {
     /// the stream says how many.
     ///
     /// # Errors
-    /// A shard does not answer.
-    pub fn trace(
-        &self,
-        _filter: TraceFilter,
-        capacity: usize,
-    ) -> Result<TraceStream, ControlError> {
-        Ok(TraceStream::new(capacity))
+    /// A shard does not answer, or enough traces run already.
+    pub fn trace(&self, filter: TraceFilter, capacity: usize) -> Result<TraceStream, ControlError> {
+        let mut extras = lock(&self.extras);
+        if extras.running >= TRACES_MAX {
+            return Err(ControlError::TooManyTraces);
+        }
+        extras.next_trace += 1;
+        extras.running += 1;
+        let id = extras.next_trace;
+        let (clock, control) = (self.shared.clock, self.clone());
+        let (outlet, stream) =
+            Outlet::new(capacity, clock, Box::new(move || control.end_trace(id)));
+        let whom = match filter {
+            TraceFilter::Client(client_id) => Whom::Client(client_id),
+            TraceFilter::Address(net) => Whom::Address(net),
+            TraceFilter::Topic(filter) => {
+                extras.topics.push((id, Arc::new(TopicTrace::new(filter, clock, outlet))));
+                let plugins = extras.plugins();
+                drop(extras);
+                self.replace_plugins(plugins)?;
+                return Ok(stream);
+            }
+        };
+        drop(extras);
+        let trace = LinkTrace { id, whom, outlet };
+        self.shared.ask_all(move |loops| loops.links.begin_trace(trace))?;
+        Ok(stream)
     }
+
+    /// Ends a trace, without waiting for the shards.
+    fn end_trace(&self, id: u64) {
+        let mut extras = lock(&self.extras);
+        extras.running = extras.running.saturating_sub(1);
+        let before = extras.topics.len();
+        extras.topics.retain(|(topic, _)| *topic != id);
+        let plugins = (extras.topics.len() < before).then(|| extras.plugins());
+        drop(extras);
+        self.shared.command_all(|| {
+            let plugins = plugins.clone();
+            Command::Run(Box::new(move |loops: &mut ShardLoop| match plugins {
+                Some(plugins) => loops.set_plugins(plugins),
+                None => loops.links.end_trace(id),
+            }))
+        });
+    }
+
+    fn replace_plugins(&self, plugins: Arc<Plugins>) -> Result<(), ControlError> {
+        self.shared.ask_all(move |loops| loops.set_plugins(plugins))?;
+        Ok(())
+    }
+}
+
+/// What is in force beside the configuration.
+#[derive(Debug)]
+pub(crate) struct Extras {
+    /// The plug-ins of the configuration.
+    plugins: Arc<Plugins>,
+    topics: Vec<(u64, Arc<TopicTrace>)>,
+    running: usize,
+    next_trace: u64,
+}
+
+impl Extras {
+    pub(crate) fn new(plugins: Arc<Plugins>) -> Self {
+        Extras { plugins, topics: Vec::new(), running: 0, next_trace: 0 }
+    }
+
+    /// The plug-ins of the configuration, and those of traces.
+    fn plugins(&self) -> Arc<Plugins> {
+        if self.topics.is_empty() {
+            return Arc::clone(&self.plugins);
+        }
+        let mut plugins = (*self.plugins).clone();
+        for (_, trace) in &self.topics {
+            plugins.interceptors.push(Arc::clone(trace) as Arc<dyn Interceptor>);
+        }
+        Arc::new(plugins)
+    }
+}
+
+impl ShardLoop {
+    /// Works with other plug-ins from now on.
+    fn set_plugins(&mut self, _plugins: Arc<Plugins>) {}
 }

@@ -16,6 +16,13 @@ pub trait Gateway: Send + Sync {
 
     /// A machine for a new link.
     fn open(&self, link: &LinkFacts, now: Timestamp) -> Box<dyn Link>;
+
+    /// Makes `bytes`, which are whole frames that a link got or is sent, fit to be shown to an
+    /// operator: replaces the secrets in them. `false` if they cannot be shown, and only their
+    /// length is. Without an answer of its own a gateway shows what comes after the connect.
+    fn redact(&self, _bytes: &mut Vec<u8>, connected: bool) -> bool {
+        connected
+    }
 }
 
 /// What is known of a new link.
@@ -71,6 +78,8 @@ pub trait Link: Send {
     fn on_close(&mut self, reason: Reason, context: &mut Context<'static, '_>);
     /// See [`Machine::on_backpressure`].
     fn on_backpressure(&mut self, blocked: bool, context: &mut Context<'static, '_>);
+    /// See [`Machine::version`].
+    fn version(&self) -> Option<&'static str>;
     /// See [`Machine::next_deadline`].
     fn next_deadline(&self) -> Option<Timestamp>;
     /// See [`Machine::is_ready`].
@@ -132,6 +141,10 @@ where
 
     fn on_backpressure(&mut self, blocked: bool, context: &mut Context<'static, '_>) {
         self.machine.on_backpressure(blocked, context);
+    }
+
+    fn version(&self) -> Option<&'static str> {
+        self.machine.version()
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {

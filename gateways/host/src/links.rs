@@ -12,6 +12,7 @@ use crate::rates::Pace;
 use crate::reactor::{ReadyList, Socket, Stream, Token};
 use crate::table::Table;
 use crate::timers::Timers;
+use crate::trace::Tracer;
 use crate::unread::Unread;
 use crate::{
     Close, Context, HostCounters, HostLimits, Link, Operations, Output, PerListener, Progress,
@@ -139,6 +140,8 @@ pub(crate) struct Links {
     pub(crate) limits: HostLimits,
     pub(crate) counters: HostCounters,
     pub(crate) per_listener: PerListener,
+    /// While clients are traced.
+    pub(crate) tracer: Option<Box<Tracer>>,
     pub(crate) timers: Timers,
     pub(crate) pool: Pool,
     /// Operations to be applied next, oldest first.
@@ -170,6 +173,7 @@ impl Links {
             now,
             counters: HostCounters::default(),
             per_listener: PerListener::default(),
+            tracer: None,
             timers: Timers::new(now),
             pool: Pool::new(limits.pool_bytes_max),
             limits,
@@ -237,6 +241,9 @@ impl Links {
     /// Takes a link out of the table.
     pub(crate) fn remove(&mut self, index: u32) -> Option<OpenLink> {
         let mut link = self.table.remove(index)?;
+        if self.tracer.is_some() {
+            self.forget_traced(index);
+        }
         self.buffered -= link.counted;
         self.timers.disarm(index);
         self.counters.links = self.table.len() as u64;
@@ -317,6 +324,9 @@ impl Links {
         let mut context = Context::new(self.now, &mut link.output, operations, &mut close);
         let progress = machine.on_input(input, &mut context);
         self.unflushed += link.output.len().saturating_sub(before);
+        if self.tracer.is_some() {
+            self.trace_input(index, input, &progress, operations, before);
+        }
         Some((progress, close))
     }
 
@@ -347,6 +357,9 @@ impl Links {
         }
         if !self.operations.is_empty() {
             self.collect(id);
+        }
+        if self.tracer.is_some() {
+            self.trace_output(index, before);
         }
         if let Some(close) = close {
             self.close(index, close);
@@ -382,6 +395,10 @@ impl Links {
         if !matches!(link.phase, Phase::Open(_)) {
             return;
         }
+        if self.tracer.is_some() {
+            self.trace_close(index, reason);
+        }
+        let Some(link) = self.table.at_mut(index) else { return };
         let Phase::Open(mut machine) = std::mem::replace(&mut link.phase, next) else { return };
         link.unread = Unread::Nothing;
         let (id, listener) = (link.id, &link.permit.listener().facts.name);

@@ -37,6 +37,12 @@ pub trait Machine: Send + 'static {
     /// again (`false`). Called at most once per turn and change.
     fn on_backpressure(&mut self, blocked: bool, context: &mut Context<'static, '_>);
 
+    /// The version of the protocol that the link speaks, as far as known, in the words of the
+    /// gateway's decoder; `None` where there is only one.
+    fn version(&self) -> Option<&'static str> {
+        None
+    }
+
     /// When [`Self::on_deadline`] is to be called; asked after each input. An answer that lies in
     /// the past is due at once.
     fn next_deadline(&self) -> Option<Timestamp>;

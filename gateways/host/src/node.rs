@@ -69,6 +69,7 @@ pub struct StopReport {
 pub struct Node {
     shared: Arc<NodeShared>,
     listeners: Arc<Listeners>,
+    control: Control,
     threads: Vec<JoinHandle<usize>>,
 }
 
@@ -85,7 +86,9 @@ impl Node {
         };
         let shared = Arc::new(NodeShared::new(shards, config.ring_capacity));
         let listeners = Arc::new(Listeners::new(Arc::clone(&shared)));
-        let mut node = Node { shared, listeners, threads: Vec::new() };
+        let plugins = Arc::clone(&config.plugins);
+        let control = Control::new(Arc::clone(&shared), Arc::clone(&listeners), plugins);
+        let mut node = Node { shared, listeners, control, threads: Vec::new() };
         let wanted = std::mem::take(&mut config.listeners);
         node.spawn_all(config)?;
         node.listeners.apply(wanted)?;
@@ -95,7 +98,7 @@ impl Node {
     /// What others may ask of the node while it runs.
     #[must_use]
     pub fn control(&self) -> Control {
-        Control::new(Arc::clone(&self.shared), Arc::clone(&self.listeners))
+        self.control.clone()
     }
 
     /// The listeners' names and where they really listen, in the order of the configuration.

@@ -101,6 +101,20 @@ impl Output {
         }
     }
 
+    /// A copy of the waiting bytes from `start` on, at most `max` of them.
+    #[must_use]
+    pub(crate) fn copy_from(&self, start: usize, max: usize) -> Vec<u8> {
+        let mut skip = self.written + start;
+        let mut copy = Vec::new();
+        for part in self.parts.iter().map(Part::bytes).chain([self.tail.as_slice()]) {
+            let rest = part.get(skip..).unwrap_or(&[]);
+            skip = skip.saturating_sub(part.len());
+            let room = max - copy.len();
+            copy.extend_from_slice(rest.get(..room).unwrap_or(rest));
+        }
+        copy
+    }
+
     /// Forgets the first `count` waiting bytes, which the socket has taken. An output that becomes
     /// empty gives its memory back through `spare`, which keeps one buffer for the next user.
     pub fn advance(&mut self, count: usize, spare: &mut Vec<u8>) {
@@ -162,6 +176,13 @@ mod tests {
         assert_eq!(Arc::strong_count(&large), 2);
         assert_eq!(output.len(), 7 + REFERENCE_BYTES_MIN + 4);
         let expected = all(&output);
+        for start in [0, 3, 7, 8, 7 + REFERENCE_BYTES_MIN, expected.len()] {
+            assert_eq!(output.copy_from(start, usize::MAX), &expected[start..]);
+            assert_eq!(
+                output.copy_from(start, 2),
+                &expected[start..][..2.min(expected.len() - start)]
+            );
+        }
         let mut got = Vec::new();
         let mut spare = Vec::new();
         while !output.is_empty() {

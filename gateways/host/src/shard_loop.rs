@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use core_broker::{Mail, Shard, ShardConfig};
-use core_model::{LinkId, Message, Reason, ShardId, Timestamp};
+use core_model::{LinkId, Message, Operation, Reason, ShardId, Timestamp};
 
 use crate::acceptor::{Accepted, Acceptor};
 use crate::events::HostEvent;
@@ -230,6 +230,9 @@ impl ShardLoop {
         let (pace, traffic) = (Pace::new(&listener.rates, now), Traffic::new(now));
         let loose = LooseLink { machine, permit, output, unread, pace, traffic, may_move };
         let link = self.links.insert(socket, loose);
+        if self.links.tracer.is_some() {
+            self.links.consider_trace(link.index, None, facts.peer);
+        }
         HostEvent::LinkOpened { listener: &facts.listener.name, link, peer }.emit();
     }
 
@@ -254,6 +257,11 @@ impl ShardLoop {
             link.connected = true;
         }
         for (number, operation) in operations {
+            if let Operation::Connect(connect) = &operation
+                && self.links.tracer.is_some()
+            {
+                self.links.trace_moved(id.index, connect);
+            }
             let slot = self.links.slot(id, number);
             self.shard.apply(self.links.now, slot, operation, &mut self.links);
             self.apply_pending();

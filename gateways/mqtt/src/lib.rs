@@ -41,6 +41,7 @@ mod machine;
 mod mapping;
 mod publish_in;
 mod publish_out;
+mod redact;
 mod subscribe;
 
 pub use codec::ServerCodec;
@@ -99,5 +100,9 @@ impl Gateway for MqttGateway {
             max_filters: config.max_filters,
         });
         Box::new(Framed::new(codec, MqttMachine::new(Arc::clone(config), link.clone(), now)))
+    }
+
+    fn redact(&self, bytes: &mut Vec<u8>, _connected: bool) -> bool {
+        redact::redact(bytes)
     }
 }

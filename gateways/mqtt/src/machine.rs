@@ -382,6 +382,19 @@ impl Machine for MqttMachine {
     }
 
     #[inline]
+    fn version(&self) -> Option<&'static str> {
+        let version = match &self.state {
+            State::AwaitConnect(_) | State::Closing => return None,
+            State::Connecting(opening) | State::Authenticating(opening) => opening.version,
+            State::Connected(client) => client.version,
+        };
+        Some(match version {
+            Version::V31 => "3.1",
+            Version::V311 => "3.1.1",
+            Version::V5 => "5",
+        })
+    }
+
     fn next_deadline(&self) -> Option<Timestamp> {
         match &self.state {
             State::Closing => None,

@@ -10,4 +10,5 @@ mod node;
 mod rates;
 mod routing;
 mod toy;
+mod traces;
 mod unix;
