@@ -1,10 +1,10 @@
 use core_model::{
-    Connect, DisconnectCause, Event, Evidence, Exchange, Identity, Reason, SlotId, Step, Timestamp,
-    Verdict,
+    Connect, DisconnectCause, Event, Evidence, Exchange, Identity, Lookup, Reason, SlotId, Step,
+    Timestamp, Verdict,
 };
 
 use crate::routes::SessionIndex;
-use crate::shard::{Shard, Sink};
+use crate::shard::{LookupId, Shard, Sink};
 use crate::slots::Bound;
 
 /// An enhanced authentication between two of its rounds.
@@ -14,20 +14,127 @@ pub(crate) struct PendingAuthentication {
     connect: Option<Box<Connect>>,
 }
 
+/// A connect that waits for a look-up.
+pub(crate) struct Waiting {
+    /// The look-up that it waits for.
+    number: u32,
+    connect: Box<Connect>,
+    /// The authenticator to ask after that one.
+    next: usize,
+}
+
 impl Shard {
-    /// Asks the authenticator chain.
-    pub(crate) fn judge(&self, connect: &Connect) -> Result<Identity, Reason> {
+    /// Asks the authenticator chain from number `from` on; the answer may come later.
+    pub(crate) fn judge(
+        &mut self,
+        now: Timestamp,
+        slot: SlotId,
+        connect: Box<Connect>,
+        from: usize,
+        sink: &mut dyn Sink,
+    ) {
         let evidence = &connect.evidence;
-        for authenticator in self.plugins.chain(&evidence.listener) {
+        let chain = self.plugins.chain(&evidence.listener).iter().enumerate().skip(from);
+        let mut said = None;
+        for (number, authenticator) in chain {
             match authenticator.authenticate(&connect.client_id, evidence) {
-                Verdict::Accept(identity) => return Ok(identity),
-                Verdict::Refuse(reason) => return Err(reason),
                 Verdict::Unknown => {}
-                Verdict::Later(_) => return Err(Reason::SERVER_UNAVAILABLE),
+                verdict => {
+                    said = Some((number + 1, verdict));
+                    break;
+                }
             }
         }
+        match said {
+            Some((next, Verdict::Later(lookup))) => {
+                self.wait_for(now, slot, connect, next, lookup, sink);
+            }
+            Some((_, Verdict::Accept(identity))) => {
+                self.welcome(now, slot, connect, identity, None, sink);
+            }
+            Some((_, Verdict::Refuse(reason))) => self.refuse(now, slot, &connect, reason, sink),
+            Some((_, Verdict::Unknown)) | None => match self.judge_unknown(&connect) {
+                Ok(identity) => self.welcome(now, slot, connect, identity, None, sink),
+                //= mqtt5:3.1.4-2
+                Err(reason) => self.refuse(now, slot, &connect, reason, sink),
+            },
+        }
+    }
+
+    /// Parks a connect until its look-up has an answer.
+    fn wait_for(
+        &mut self,
+        now: Timestamp,
+        slot: SlotId,
+        connect: Box<Connect>,
+        next: usize,
+        lookup: Lookup,
+        sink: &mut dyn Sink,
+    ) {
+        if self.waiting.len() >= self.limits.lookups_max {
+            return self.refuse(now, slot, &connect, Reason::SERVER_BUSY, sink);
+        }
+        let number = self.next_lookup;
+        self.next_lookup = number.wrapping_add(1);
+        self.slots.bind(slot, Bound::Authenticating);
+        self.waiting.insert(slot, Waiting { number, connect, next });
+        sink.look_up(LookupId { slot, number }, lookup);
+    }
+
+    /// The verdict of a look-up. Those for slots that are gone are ignored.
+    pub fn answer(&mut self, now: Timestamp, id: LookupId, verdict: Verdict, sink: &mut dyn Sink) {
+        let slot = id.slot;
+        if self.waiting.get(&slot).is_none_or(|waiting| waiting.number != id.number) {
+            return;
+        }
+        let Some(Waiting { connect, next, .. }) = self.waiting.remove(&slot) else { return };
+        self.slots.unbind(slot);
+        match verdict {
+            Verdict::Accept(identity) => self.welcome(now, slot, connect, identity, None, sink),
+            Verdict::Refuse(reason) => self.refuse(now, slot, &connect, reason, sink),
+            Verdict::Unknown => self.judge(now, slot, connect, next, sink),
+            Verdict::Later(_) => {
+                self.refuse(now, slot, &connect, Reason::IMPLEMENTATION_SPECIFIC, sink);
+            }
+        }
+    }
+
+    /// Whether the gates let a client in, before it has an identity or with it.
+    pub(crate) fn pass_gates(
+        &self,
+        now: Timestamp,
+        connect: &Connect,
+        identity: Option<&Identity>,
+    ) -> Result<(), Reason> {
+        let (client_id, evidence) = (&connect.client_id, &connect.evidence);
+        self.plugins
+            .gates
+            .iter()
+            .try_for_each(|gate| gate.admit(now, client_id, evidence, identity))
+    }
+
+    /// The client is believed; the gates have the last word.
+    pub(crate) fn welcome(
+        &mut self,
+        now: Timestamp,
+        slot: SlotId,
+        connect: Box<Connect>,
+        identity: Identity,
+        data: Option<Vec<u8>>,
+        sink: &mut dyn Sink,
+    ) {
+        match self.pass_gates(now, &connect, Some(&identity)) {
+            Ok(()) => self.open(now, slot, connect, identity, data, sink),
+            Err(reason) => self.refuse(now, slot, &connect, reason, sink),
+        }
+    }
+
+    /// Judges a client that no authenticator knows.
+    fn judge_unknown(&self, connect: &Connect) -> Result<Identity, Reason> {
+        let evidence = &connect.evidence;
+        let chain = self.plugins.chain(&evidence.listener);
         let no_credentials = evidence.user.is_none() && evidence.password.is_none();
-        if evidence.allow_anonymous && (no_credentials || self.plugins.authenticators.is_empty()) {
+        if evidence.allow_anonymous && (no_credentials || chain.is_empty()) {
             return Ok(Identity { user: evidence.user.clone(), ..Identity::default() });
         }
         Err(if no_credentials { Reason::NOT_AUTHORIZED } else { Reason::BAD_CREDENTIALS })
@@ -55,7 +162,7 @@ impl Shard {
     fn find_exchange(&self, connect: &Connect) -> Option<Box<dyn Exchange>> {
         let method = connect.evidence.method.as_deref()?;
         self.plugins
-            .authenticators
+            .chain(&connect.evidence.listener)
             .iter()
             .find_map(|a| a.begin(method, &connect.client_id, &connect.evidence))
     }
@@ -79,7 +186,7 @@ impl Shard {
                 match pending.and_then(|pending| pending.connect) {
                     Some(connect) => {
                         self.slots.unbind(slot);
-                        self.open(now, slot, connect, identity, data, sink);
+                        self.welcome(now, slot, connect, identity, data, sink);
                     }
                     None => {
                         let (_, mut cx) = self.split(now, sink);

@@ -29,13 +29,12 @@ impl Shard {
         if connect.client_id.len() > self.limits.client_id_bytes_max {
             return self.refuse(now, slot, &connect, Reason::CLIENT_ID_NOT_VALID, sink);
         }
-        if connect.evidence.method.is_some() {
-            return self.begin_exchange(now, slot, connect, sink);
+        if let Err(reason) = self.pass_gates(now, &connect, None) {
+            return self.refuse(now, slot, &connect, reason, sink);
         }
-        match self.judge(&connect) {
-            Ok(identity) => self.open(now, slot, connect, identity, None, sink),
-            //= mqtt5:3.1.4-2
-            Err(reason) => self.refuse(now, slot, &connect, reason, sink),
+        match connect.evidence.method {
+            Some(_) => self.begin_exchange(now, slot, connect, sink),
+            None => self.judge(now, slot, connect, 0, sink),
         }
     }
 

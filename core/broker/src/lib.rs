@@ -30,5 +30,5 @@ mod work;
 
 pub use hash::HashKey;
 pub use mail::Mail;
-pub use shard::{Shard, ShardConfig, Sink};
+pub use shard::{LookupId, Shard, ShardConfig, Sink};
 pub use stats::Counters;

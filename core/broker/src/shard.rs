@@ -2,14 +2,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use core_model::{
-    BrokerLimits, ClientKey, Connect, DisconnectCause, Event, Message, Operation, Plugins, Publish,
-    Reason, ShardId, SlotId, Ticket, Timestamp,
+    BrokerLimits, ClientKey, Connect, DisconnectCause, Event, Lookup, Message, Operation, Plugins,
+    Publish, Reason, ShardId, SlotId, Ticket, Timestamp,
 };
 use core_store::Store;
 use hashbrown::HashMap;
 use slab::Slab;
 
-use crate::authenticate::PendingAuthentication;
+use crate::authenticate::{PendingAuthentication, Waiting};
 use crate::context::{Cx, Note, Outboxes};
 use crate::groups::Groups;
 use crate::journal::{Gated, Journal};
@@ -29,6 +29,18 @@ use crate::{Counters, HashKey, Mail};
 pub trait Sink {
     /// An event for a slot of this shard. A slot that is gone ignores it.
     fn event(&mut self, slot: SlotId, event: Event<'_>);
+
+    /// A look-up to be run beside the shard, whose verdict comes back by [`Shard::answer`].
+    fn look_up(&mut self, id: LookupId, lookup: Lookup);
+}
+
+/// Names a look-up until its answer arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LookupId {
+    /// The slot that waits for it.
+    pub(crate) slot: SlotId,
+    /// Tells it from earlier ones of the same slot.
+    pub(crate) number: u32,
 }
 
 /// What a shard needs to know at its start.
@@ -65,6 +77,9 @@ pub struct Shard {
     pub(crate) rejoining: usize,
     pub(crate) slots: Slots,
     pub(crate) authenticating: HashMap<SlotId, PendingAuthentication, foldhash::fast::FixedState>,
+    /// Connects that wait for a look-up.
+    pub(crate) waiting: HashMap<SlotId, Waiting, foldhash::fast::FixedState>,
+    pub(crate) next_lookup: u32,
     pub(crate) routes: Routes,
     pub(crate) retained: RetainedStore,
     pub(crate) requests: Requests,
@@ -96,6 +111,8 @@ impl Shard {
             rejoining: 0,
             slots: Slots::new(id),
             authenticating: HashMap::default(),
+            waiting: HashMap::default(),
+            next_lookup: 0,
             routes: Routes::new(limits.route_cache_topics_max, seed),
             retained: RetainedStore::new(limits.retained_messages_max, limits.retained_bytes_max),
             requests: Requests::new(shards),
@@ -185,6 +202,7 @@ impl Shard {
             Operation::Disconnect(_) => {
                 self.slots.unbind(slot);
                 self.authenticating.remove(&slot);
+                self.waiting.remove(&slot);
             }
             Operation::Subscribe(_)
             | Operation::Unsubscribe(_)

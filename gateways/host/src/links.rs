@@ -2,8 +2,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
-use core_broker::Sink;
-use core_model::{Event, LinkId, Operation, Reason, ShardId, SlotId, Timestamp};
+use core_broker::{LookupId, Sink};
+use core_model::{Event, LinkId, Lookup, Operation, Reason, ShardId, SlotId, Timestamp};
 
 use crate::acceptor::Permit;
 use crate::events::HostEvent;
@@ -146,6 +146,8 @@ pub(crate) struct Links {
     pub(crate) pool: Pool,
     /// Operations to be applied next, oldest first.
     pub(crate) pending: VecDeque<(SlotId, Operation<'static>)>,
+    /// Look-ups that the core wants to have run.
+    pub(crate) lookups: Vec<(LookupId, Lookup)>,
     /// Links to read as soon as the rings have room.
     pub(crate) to_read: Vec<u32>,
     /// Links that something has happened to in this turn.
@@ -178,6 +180,7 @@ impl Links {
             pool: Pool::new(limits.pool_bytes_max),
             limits,
             pending: VecDeque::new(),
+            lookups: Vec::new(),
             to_read: Vec::new(),
             touched: Vec::new(),
             unflushed: 0,
@@ -437,6 +440,10 @@ impl Sink for Links {
         if self.table.at(index).is_some_and(|link| link.id == slot.link) {
             self.call(index, |machine, context| machine.on_event(slot.number, event, context));
         }
+    }
+
+    fn look_up(&mut self, id: LookupId, lookup: Lookup) {
+        self.lookups.push((id, lookup));
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use core_broker::Sink;
+use core_broker::{LookupId, Sink};
 use core_model::{
-    Connect, Credit, Delivery, Disconnect, Event, Evidence, Expiry, Filter, GatewayId, Message,
-    Operation, Outcome, Publish, PublishMessage, QoS, Read, Reason, ShardId, SlotId, StoredMessage,
-    Subscribe, Subscription, Ticket, Timestamp, Unsubscribe, Will,
+    Connect, Credit, Delivery, Disconnect, Event, Evidence, Expiry, Filter, GatewayId, Lookup,
+    Message, Operation, Outcome, Publish, PublishMessage, QoS, Read, Reason, ShardId, SlotId,
+    StoredMessage, Subscribe, Subscription, Ticket, Timestamp, Unsubscribe, Will,
 };
 use core_store::{Lsn, Mutation};
 
@@ -372,5 +372,9 @@ impl Log {
 impl Sink for Log {
     fn event(&mut self, slot: SlotId, event: Event<'_>) {
         self.push(Entry::Emitted { slot, event: event.into() });
+    }
+
+    fn look_up(&mut self, _: LookupId, _: Lookup) {
+        unreachable!("no authenticator of the simulation needs time");
     }
 }

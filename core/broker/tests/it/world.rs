@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use core_broker::{Counters, HashKey, Mail, Shard, ShardConfig, Sink};
+use core_broker::{Counters, HashKey, LookupId, Mail, Shard, ShardConfig, Sink};
 use core_model::{
     BrokerLimits, ClientKey, Connected, Credit, Delivery, Disconnect, DisconnectCause, Event,
-    Expiry, GatewayId, LinkId, MessageRef, Operation, Outcome, Plugins, Publish, PublishMessage,
-    Reason, ShardId, SlotId, Subscribe, Ticket, Timestamp, Unsubscribe, Will,
+    Expiry, GatewayId, LinkId, Lookup, MessageRef, Operation, Outcome, Plugins, Publish,
+    PublishMessage, Reason, ShardId, SlotId, Subscribe, Ticket, Timestamp, Unsubscribe, Will,
 };
 use core_store::{Lsn, MemoryStore, Mutation, Store};
 
@@ -82,6 +82,7 @@ pub(crate) struct Seen {
 
 #[derive(Default)]
 struct Log {
+    lookups: Vec<(LookupId, Lookup)>,
     seen: HashMap<SlotId, VecDeque<Seen>>,
 }
 
@@ -96,6 +97,10 @@ impl Sink for Log {
         };
         let seen = Seen { event: event.detach(), stored };
         self.seen.entry(slot).or_default().push_back(seen);
+    }
+
+    fn look_up(&mut self, id: LookupId, lookup: Lookup) {
+        self.lookups.push((id, lookup));
     }
 }
 
