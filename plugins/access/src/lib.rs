@@ -5,7 +5,11 @@
 #![deny(missing_docs)]
 
 mod acl;
+mod bans;
+mod flapping;
 
 pub use acl::{
     AclFileError, AclRule, AclRules, CertificateText, RuleError, RuleText, parse_rules, read_rules,
 };
+pub use bans::{Ban, BanError, BanList, BanTarget};
+pub use flapping::{Flapping, FlappingConfig};
