@@ -1,9 +1,12 @@
 //! Which listeners there are, and how that changes while the node runs.
 
+use std::fs::{self, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 
 use core_model::{Event, Reason, ShardId};
+use gateway_transport::SocketFile;
 
 use crate::acceptor::{Acceptor, Listener};
 use crate::events::HostEvent;
@@ -79,10 +82,7 @@ struct Open {
     listener: Arc<Listener>,
     /// Where it was to listen.
     wanted: Bind,
-    /// Where it does.
-    bind: Bind,
-    /// The same socket as its acceptor's, so that another listener can take the address over.
-    socket: ListenSocket,
+    place: Place,
     /// The shard that accepts.
     owner: ShardId,
 }
@@ -93,13 +93,56 @@ impl Open {
     }
 }
 
+/// A socket that listens. Clones are the same socket.
+#[derive(Debug)]
+struct Place {
+    /// The same as its acceptor's, so that another listener can take the address over.
+    socket: ListenSocket,
+    /// Where it really listens.
+    bind: Bind,
+    /// The file of a Unix socket, removed when nobody has it any more.
+    file: Option<Arc<SocketFile>>,
+}
+
+impl Place {
+    fn listen(bind: &Bind, backlog: u32) -> io::Result<Self> {
+        match bind {
+            Bind::Tcp(address) => {
+                let socket = gateway_transport::listen(*address, backlog)?;
+                let bind = Bind::Tcp(socket.local_addr()?);
+                Ok(Place { socket: ListenSocket::Tcp(socket), bind, file: None })
+            }
+            Bind::Unix { path, mode } => {
+                let socket = gateway_transport::listen_unix(path, *mode, backlog)?;
+                let (socket, bind) = (ListenSocket::Unix(socket), bind.clone());
+                let file = Some(Arc::new(SocketFile::new(path)?));
+                Ok(Place { socket, bind, file })
+            }
+        }
+    }
+
+    fn try_clone(&self) -> io::Result<Self> {
+        let socket = self.socket.try_clone()?;
+        Ok(Place { socket, bind: self.bind.clone(), file: self.file.clone() })
+    }
+
+    /// Gives the file the permissions that `wanted` asks for, if they are others than before.
+    fn set_mode(&mut self, wanted: &Bind) -> io::Result<()> {
+        let Bind::Unix { path, mode: Some(mode) } = wanted else { return Ok(()) };
+        if self.bind != *wanted {
+            fs::set_permissions(path, Permissions::from_mode(*mode))?;
+            self.bind = wanted.clone();
+        }
+        Ok(())
+    }
+}
+
 /// What becomes of one listener of a new configuration.
 struct Step {
     config: ListenerConfig,
     /// The open listener of this name.
     old: Option<usize>,
-    /// Its socket, where that is another than before.
-    socket: Option<(ListenSocket, Bind)>,
+    place: Place,
 }
 
 impl Listeners {
@@ -111,7 +154,7 @@ impl Listeners {
     /// Names and addresses.
     pub(crate) fn addresses(&self) -> Vec<(Box<str>, Bind)> {
         let registry = lock(&self.registry);
-        registry.open.iter().map(|open| (open.name().into(), open.bind.clone())).collect()
+        registry.open.iter().map(|open| (open.name().into(), open.place.bind.clone())).collect()
     }
 
     /// All listeners; `counters` are the node's.
@@ -122,7 +165,7 @@ impl Listeners {
             name: open.name().into(),
             gateway: open.listener.gateway.name(),
             transport: open.listener.transport,
-            bind: open.bind.clone(),
+            bind: open.place.bind.clone(),
             connections: open.listener.connections(),
             max_connections: open.listener.max_connections,
             refused_by_source: open.listener.refused_by_source(),
@@ -145,7 +188,7 @@ impl Listeners {
         if usize::from(registry.next_number) + new > usize::from(u16::MAX) {
             return Err(StartError::TooManyListeners);
         }
-        let built = registry.build(steps, self.shared.shards)?;
+        let built = registry.build(steps, self.shared.shards);
         self.adopt_all(&registry, &built)?;
         self.retire_all(&registry, &built);
         registry.open = built;
@@ -155,10 +198,7 @@ impl Listeners {
 
     /// Lets all sockets go; the shards do the same with theirs.
     pub(crate) fn close(&self) {
-        let open = std::mem::take(&mut lock(&self.registry).open);
-        for open in open {
-            remove_file(&open.bind);
-        }
+        lock(&self.registry).open.clear();
     }
 
     /// Has the shards accept at all sockets of `built`. When one cannot, it is as before.
@@ -181,10 +221,11 @@ impl Listeners {
             bind: open.wanted.clone(),
             source,
         };
-        let stays = registry.by_number(listener.number).is_some_and(|old| old.bind == open.bind);
+        let old = registry.by_number(listener.number);
+        let stays = old.is_some_and(|old| is_same_place(&old.place.bind, &open.place.bind));
         let socket = match stays {
             true => None,
-            false => Some(open.socket.try_clone().map_err(error)?),
+            false => Some(open.place.socket.try_clone().map_err(error)?),
         };
         let job = move |shard: &mut ShardLoop| match socket {
             Some(socket) => shard.adopt(socket, listener),
@@ -218,9 +259,6 @@ impl Listeners {
                     shard.retire(number);
                     shard.sweeps.push(Sweep::of_listener(number));
                 });
-            }
-            if !built.iter().any(|open| open.bind == gone.bind) {
-                remove_file(&gone.bind);
             }
         }
     }
@@ -261,8 +299,7 @@ impl Registry {
                 *config.facts.name == *open.name() && is_same_place(&open.wanted, &config.bind)
             })
         };
-        let left: Vec<&Bind> =
-            self.open.iter().filter(|open| !stays(open)).map(|open| &open.bind).collect();
+        let (kept, left): (Vec<&Open>, Vec<&Open>) = self.open.iter().partition(stays);
         let mut steps: Vec<Step> = Vec::new();
         for config in wanted {
             let name = &config.facts.name;
@@ -270,50 +307,24 @@ impl Registry {
                 return Err(StartError::SameName { name: name.clone() });
             }
             let old = self.by_name(name);
-            let stays = old
-                .and_then(|place| self.open.get(place))
-                .is_some_and(|old| is_same_place(&old.wanted, &config.bind));
-            let socket = match stays {
-                true => None,
-                false => Some(self.socket(&config, &left, &steps)?),
+            let place = match kept.iter().find(|open| *open.name() == **name) {
+                Some(kept) => kept.place.try_clone(),
+                None => find_place(&config, &left, &steps),
             };
-            steps.push(Step { config, old, socket });
+            let place = place.map_err(|source| cannot_listen(&config, source))?;
+            steps.push(Step { config, old, place });
+        }
+        for step in &mut steps {
+            let done = step.place.set_mode(&step.config.bind);
+            done.map_err(|source| cannot_listen(&step.config, source))?;
         }
         Ok(steps)
     }
 
-    /// A socket for a listener: that of one which leaves the address, or a new one.
-    fn socket(
-        &self,
-        config: &ListenerConfig,
-        left: &[&Bind],
-        steps: &[Step],
-    ) -> Result<(ListenSocket, Bind), StartError> {
-        let is_taken = |bind: &Bind| {
-            let taken = steps.iter().filter_map(|step| step.socket.as_ref());
-            taken.into_iter().any(|(_, taken)| is_same_place(taken, bind))
-        };
-        let mut open = self.open.iter();
-        let other = open.find(|open| {
-            is_same_place(&open.bind, &config.bind)
-                && left.iter().any(|bind| is_same_place(bind, &open.bind))
-                && !is_taken(&open.bind)
-        });
-        let socket = match other {
-            Some(other) => other.socket.try_clone().map(|socket| (socket, other.bind.clone())),
-            None => listen(&config.bind, config.backlog),
-        };
-        socket.map_err(|source| StartError::Listen {
-            name: config.facts.name.clone(),
-            bind: config.bind.clone(),
-            source,
-        })
-    }
-
     /// The listeners as they are to be.
-    fn build(&mut self, steps: Vec<Step>, shards: u16) -> Result<Vec<Open>, StartError> {
+    fn build(&mut self, steps: Vec<Step>, shards: u16) -> Vec<Open> {
         let mut built = Vec::new();
-        for Step { config, old, socket } in steps {
+        for Step { config, old, place } in steps {
             let old = old.and_then(|place| self.open.get(place));
             let (listener, owner) = match old {
                 Some(old) => (old.listener.renewed(&config), old.owner),
@@ -323,22 +334,9 @@ impl Registry {
                     (Listener::new(number, &config), ShardId(number % shards.max(1)))
                 }
             };
-            let (socket, bind) = match (socket, old) {
-                (Some(pair), _) => pair,
-                (None, Some(old)) => {
-                    let clone = old.socket.try_clone();
-                    let error = |source| StartError::Listen {
-                        name: config.facts.name.clone(),
-                        bind: config.bind.clone(),
-                        source,
-                    };
-                    (clone.map_err(error)?, old.bind.clone())
-                }
-                (None, None) => continue,
-            };
-            built.push(Open { listener, wanted: config.bind, bind, socket, owner });
+            built.push(Open { listener, wanted: config.bind, place, owner });
         }
-        Ok(built)
+        built
     }
 
     fn log(&self, changes: &ListenerChanges) {
@@ -346,7 +344,7 @@ impl Registry {
             let (listener, gateway) = (open.name(), open.listener.gateway.name());
             let mut new = changes.opened.iter().chain(&changes.moved);
             if new.any(|name| **name == *listener) {
-                HostEvent::ListenerOpened { listener, gateway, bind: &open.bind }.emit();
+                HostEvent::ListenerOpened { listener, gateway, bind: &open.place.bind }.emit();
             }
         }
         for (listener, links) in &changes.closed {
@@ -363,27 +361,20 @@ fn is_same_place(one: &Bind, other: &Bind) -> bool {
     }
 }
 
-/// Opens a socket, and says where it really listens.
-fn listen(bind: &Bind, backlog: u32) -> io::Result<(ListenSocket, Bind)> {
-    match bind {
-        Bind::Tcp(address) => {
-            let socket = gateway_transport::listen(*address, backlog)?;
-            let address = socket.local_addr()?;
-            Ok((ListenSocket::Tcp(socket), Bind::Tcp(address)))
-        }
-        Bind::Unix { path, mode } => {
-            let socket = gateway_transport::listen_unix(path, *mode, backlog)?;
-            Ok((ListenSocket::Unix(socket), bind.clone()))
-        }
+/// A place for a listener: that of one which leaves it and whose socket no other step has taken, or
+/// a new one.
+fn find_place(config: &ListenerConfig, left: &[&Open], steps: &[Step]) -> io::Result<Place> {
+    let wanted = &config.bind;
+    let is_taken = steps.iter().any(|step| is_same_place(&step.place.bind, wanted));
+    let leaving = left.iter().find(|open| is_same_place(&open.place.bind, wanted));
+    match leaving {
+        Some(open) if !is_taken => open.place.try_clone(),
+        _ => Place::listen(wanted, config.backlog),
     }
 }
 
-/// Removes the file of a Unix socket that nobody listens on any more.
-fn remove_file(bind: &Bind) {
-    if let Bind::Unix { path, .. } = bind {
-        // It may be gone already.
-        let _ = std::fs::remove_file(path);
-    }
+fn cannot_listen(config: &ListenerConfig, source: io::Error) -> StartError {
+    StartError::Listen { name: config.facts.name.clone(), bind: config.bind.clone(), source }
 }
 
 /// A walk over the links of a shard that closes some of them, a part in each turn.

@@ -74,3 +74,40 @@ fn a_path_in_use_is_named_and_one_left_behind_is_taken_over() {
     assert_eq!(error.to_string(), text);
     connect(&path).send("Ehello").expect("Ehello");
 }
+
+#[test]
+fn a_listener_that_is_gone_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, other) = (folder.path().join("toy.sock"), folder.path().join("other.sock"));
+    let toy = Toy::default();
+    let node = start(2, &path, None, &toy).unwrap();
+    let mut client = connect(&path);
+    client.connect("it");
+    let listener = |name: &str, bind| {
+        let facts = ListenerFacts { name: name.into(), ..ListenerFacts::default() };
+        ListenerConfig::new(Arc::new(facts), bind, Arc::new(toy.clone()))
+    };
+    let unix = |path: &Path, mode| Bind::Unix { path: path.to_owned(), mode };
+    let control = node.control();
+
+    // Whatever was opened before an address that is not to be had.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = Bind::Tcp(taken.local_addr().unwrap());
+    let wanted = vec![listener("new", unix(&other, None)), listener("taken", taken)];
+    assert!(control.apply_listeners(wanted).is_err());
+    assert!(path.exists() && !other.exists());
+
+    let wanted = vec![listener("unix", unix(&path, Some(0o640)))];
+    assert_eq!(control.apply_listeners(wanted).unwrap().kept.len(), 1);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+    let wanted = vec![listener("unix", unix(&other, None)), listener("heir", unix(&path, None))];
+    control.apply_listeners(wanted).unwrap();
+    client.send("Estill here").expect("Estill here");
+    for path in [&path, &other] {
+        connect(path).send("Ehello").expect("Ehello");
+    }
+    control.apply_listeners(vec![listener("unix", unix(&other, None))]).unwrap();
+    assert!(!path.exists() && other.exists());
+    node.drain(PATIENCE);
+    assert!(!other.exists());
+}
