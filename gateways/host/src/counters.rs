@@ -76,6 +76,10 @@ pub struct ListenerCounters {
     pub throttled: u64,
     /// Frames handled.
     pub frames: u64,
+    /// Messages that clients published, those that were refused included.
+    pub publishes: u64,
+    /// Messages handed to clients.
+    pub deliveries: u64,
     /// Bytes read from sockets.
     pub bytes_read: u64,
     /// Bytes written to sockets.
@@ -91,6 +95,8 @@ impl ListenerCounters {
         self.input_refused += other.input_refused;
         self.throttled += other.throttled;
         self.frames += other.frames;
+        self.publishes += other.publishes;
+        self.deliveries += other.deliveries;
         self.bytes_read += other.bytes_read;
         self.bytes_written += other.bytes_written;
     }

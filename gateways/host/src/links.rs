@@ -437,7 +437,11 @@ impl Sink for Links {
     fn event(&mut self, slot: SlotId, event: Event<'_>) {
         debug_assert_eq!(slot.shard, self.shard);
         let index = slot.link.index;
-        if self.table.at(index).is_some_and(|link| link.id == slot.link) {
+        let Some(link) = self.table.at(index) else { return };
+        if link.id == slot.link {
+            if matches!(event, Event::Deliver(_)) {
+                self.per_listener.at(link.permit.listener().number).deliveries += 1;
+            }
             self.call(index, |machine, context| machine.on_event(slot.number, event, context));
         }
     }

@@ -192,7 +192,9 @@ impl ShardLoop {
         let mut handled = Handled::default();
         let decoding = self.decode_up_to(index, input, allowed, &mut handled);
         self.links.counters.frames += handled.frames;
-        self.links.per_listener.at(number).frames += handled.frames;
+        let counters = self.links.per_listener.at(number);
+        counters.frames += handled.frames;
+        counters.publishes += u64::from(handled.messages);
         if allowed < u32::MAX {
             self.links.spend_messages(index, handled.messages);
         }

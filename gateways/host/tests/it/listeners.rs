@@ -173,15 +173,21 @@ fn what_listeners_do_is_counted_apart() {
         client.connect(&format!("client {number}")).send("E12345").expect("E12345");
     }
     Client::new(address(&node, "b")).raw(&[0, 0, 0, 0]).expect("broken").expect_end();
+    clients[0].subscribe("t");
+    clients[1].publish("t", "1").publish("u", "2");
+    clients[0].expect("m t 1");
+    clients[1].send("E").expect("E");
     let start = std::time::Instant::now();
     loop {
         let (a, b) = (status(&node, "a").counters, status(&node, "b").counters);
         let counted = a.accepted == 3
             && a.links_opened == 3
-            && a.frames == 6
+            && a.frames == 6 + 4
+            && (a.publishes, a.deliveries) == (2, 1)
             // Two heads of four bytes, "Cclient n" and "E12345".
-            && a.bytes_read == 3 * (8 + 9 + 6)
-            && a.bytes_written == 3 * (8 + 9 + 6)
+            && a.bytes_read == 3 * (8 + 9 + 6) + (4 + 2) + 2 * (4 + 4) + (4 + 1)
+            // "connected" is as long.
+            && a.bytes_written == 3 * (8 + 9 + 6) + (4 + 10) + (4 + 5) + (4 + 1)
             && a.input_refused == 0
             && (b.accepted, b.frames, b.input_refused) == (1, 0, 1);
         if counted {

@@ -1,7 +1,7 @@
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use core_model::ShardId;
+use core_model::{Authenticator, Evidence, Exchange, Plugins, ShardId, Step, Verdict};
 use gateway_host::{ListenerConfig, ListenerFacts, Node, NodeConfig, StartError};
 
 use crate::toy::{Client, Entry, PATIENCE, Server, Toy, any_port, config};
@@ -44,6 +44,45 @@ fn a_drained_node_says_goodbye_to_everybody() {
         assert_eq!(server.log.closed(), 10);
         assert!(std::net::TcpStream::connect(address).is_err());
     }
+}
+
+/// Never comes to an end with anybody.
+struct Endless;
+
+impl Authenticator for Endless {
+    fn authenticate(&self, _client_id: &str, _evidence: &Evidence) -> Verdict {
+        Verdict::Unknown
+    }
+
+    fn begin(&self, _method: &str, _id: &str, _evidence: &Evidence) -> Option<Box<dyn Exchange>> {
+        Some(Box::new(Endless))
+    }
+}
+
+impl Exchange for Endless {
+    fn step(&mut self, _data: &[u8]) -> Step {
+        Step::Continue(Vec::new())
+    }
+}
+
+#[test]
+fn who_is_still_authenticating_is_told_of_the_end_too() {
+    let plugins = Plugins { authenticators: vec![Arc::new(Endless)], ..Plugins::default() };
+    let config = NodeConfig { plugins: Arc::new(plugins), ..config(2) };
+    let server = Server::start(config, Toy::default());
+    let mut clients: Vec<Client> = (0..4).map(|_| server.client()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.send(format!("Ac{number}")).expect("Challenge { data: [] }");
+    }
+    let reader = std::thread::spawn(move || {
+        for client in &mut clients {
+            client.expect("draining").expect_end();
+        }
+    });
+    let report = server.node.drain(PATIENCE);
+    reader.join().unwrap();
+    assert_eq!(report.links_left, 0);
+    assert_eq!(server.log.count(|entry| *entry == Entry::Draining), 4);
 }
 
 #[test]

@@ -138,17 +138,24 @@ impl Gateway for Toy {
         GatewayId(7)
     }
 
-    fn open(&self, _link: &LinkFacts, now: Timestamp) -> Box<dyn Link> {
+    fn open(&self, link: &LinkFacts, now: Timestamp) -> Box<dyn Link> {
         self.log.write(Entry::Opened);
         let deadline = self.connect_deadline_ms.map(|ms| now.plus_millis(ms));
-        let machine =
-            ToyMachine { toy: self.clone(), deadline, ready: true, connected: false, flood: false };
+        let machine = ToyMachine {
+            toy: self.clone(),
+            link: link.clone(),
+            deadline,
+            ready: true,
+            connected: false,
+            flood: false,
+        };
         Box::new(Framed::new(ToyCodec, machine))
     }
 }
 
 struct ToyMachine {
     toy: Toy,
+    link: LinkFacts,
     deadline: Option<Timestamp>,
     ready: bool,
     connected: bool,
@@ -164,7 +171,23 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 impl ToyMachine {
-    fn connect(&mut self, client_id: &str, context: &mut Context<'_, '_>) {
+    /// Connects as `client_id`, or `client_id@user`, with enhanced authentication if there is a
+    /// `method`.
+    fn connect(&mut self, client_id: &str, method: Option<&str>, context: &mut Context<'_, '_>) {
+        let (client_id, user) = match client_id.split_once('@') {
+            Some((client_id, user)) => (client_id, Some(user)),
+            None => (client_id, None),
+        };
+        let evidence = Evidence {
+            listener: self.link.listener.name.clone(),
+            gateway: "toy",
+            allow_anonymous: true,
+            peer: self.link.peer,
+            transport: self.link.transport.clone(),
+            user: user.map(Into::into),
+            method: method.map(Into::into),
+            ..Evidence::default()
+        };
         let connect = Connect {
             gateway: GatewayId(7),
             client_id: client_id.into(),
@@ -176,7 +199,7 @@ impl ToyMachine {
             will: None,
             mountpoint: "".into(),
             limits: None,
-            evidence: Box::new(Evidence { allow_anonymous: true, ..Evidence::default() }),
+            evidence: Box::new(evidence),
         };
         self.ready = false;
         self.deadline = None;
@@ -190,7 +213,8 @@ impl Machine for ToyMachine {
     fn on_frame<'a>(&mut self, frame: &'a [u8], context: &mut Context<'a, '_>) {
         let (verb, body) = frame.split_first().unwrap();
         match verb {
-            b'C' => self.connect(text(body), context),
+            b'C' => self.connect(text(body), None, context),
+            b'A' => self.connect(text(body), Some("toy"), context),
             b'S' => context.operation(
                 0,
                 Operation::Subscribe(Box::new(Subscribe {
