@@ -110,6 +110,9 @@ impl Shard {
             may_requeue: connect.may_requeue,
         };
         self.enter_session(index, slot, *connect, principal, permissions, mountpoint);
+        if let Some(session) = self.sessions.get_mut(index.0 as usize) {
+            session.since = now;
+        }
         let Some(session) = self.sessions.get(index.0 as usize) else { return };
         for observer in &self.plugins.observers {
             let (client, principal) = (&session.key, &session.principal);
@@ -330,6 +333,7 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
         let cap = session.limits.session_expiry_max_s;
         let Some(slot) = session.slot.take() else { return };
+        session.since = now;
         self.slots.unbind(slot);
         self.authenticating.remove(&slot);
         self.counters.clients_connected -= 1;

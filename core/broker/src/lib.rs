@@ -11,6 +11,7 @@ mod connect;
 mod context;
 mod groups;
 mod hash;
+mod inspect;
 mod journal;
 mod leftovers;
 mod mail;
@@ -29,6 +30,10 @@ mod timers;
 mod work;
 
 pub use hash::HashKey;
+pub use inspect::{
+    ClientDetails, ClientInfo, ClientPage, ClientQuery, Kicked, RetainedPage, RetainedQuery,
+    Selector, SubscriptionInfo, SubscriptionPage, SubscriptionQuery, WillInfo,
+};
 pub use mail::Mail;
 pub use shard::{LookupId, Shard, ShardConfig, Sink};
 pub use stats::Counters;

@@ -25,6 +25,8 @@ pub(crate) struct Session {
     /// Where its client is, if it is there.
     pub(crate) slot: Option<SlotId>,
     pub(crate) expiry: Expiry,
+    /// When its link came, or went.
+    pub(crate) since: Timestamp,
     /// When it ends, while it has no link.
     pub(crate) ends_at: Option<Timestamp>,
     /// Who its client is; after a restart only the session is known until it comes back.
@@ -125,6 +127,7 @@ impl Session {
             generation,
             slot: None,
             expiry: Expiry::WithLink,
+            since: Timestamp::ZERO,
             ends_at: None,
             principal: Box::new(principal),
             permissions: None,
@@ -218,6 +221,11 @@ impl Session {
     /// Whether a QoS 2 message with this number came and was not released.
     pub(crate) fn has_incoming(&self, id: u16) -> bool {
         self.incoming.binary_search(&id).is_ok()
+    }
+
+    /// QoS 2 messages that came and were not released.
+    pub(crate) fn unreleased(&self) -> usize {
+        self.incoming.len()
     }
 
     pub(crate) fn add_incoming(&mut self, id: u16) {

@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use core_model::{
@@ -30,7 +30,9 @@ pub trait Sink {
     /// An event for a slot of this shard. A slot that is gone ignores it.
     fn event(&mut self, slot: SlotId, event: Event<'_>);
 
-    /// A look-up to be run beside the shard, whose verdict comes back by [`Shard::answer`].
+    /// A look-up that is to run beside the shard, for a limited time. Its verdict goes to
+    /// [`Shard::answer`], exactly once; when it took too long or panicked, a refusal with "Server
+    /// unavailable" does.
     fn look_up(&mut self, id: LookupId, lookup: Lookup);
 }
 
@@ -69,7 +71,8 @@ pub struct Shard {
     pub(crate) limits: Arc<BrokerLimits>,
     pub(crate) plugins: Arc<Plugins>,
     pub(crate) sessions: Slab<Session>,
-    pub(crate) by_key: HashMap<ClientKey, SessionIndex, foldhash::fast::RandomState>,
+    /// In order, so that an operator can go through them page by page.
+    pub(crate) by_key: BTreeMap<ClientKey, SessionIndex>,
     pub(crate) next_generation: u32,
     /// Shards, this one too, whose interest is not known yet after a restart.
     pub(crate) restoring: u16,
@@ -105,7 +108,7 @@ impl Shard {
             id,
             shards: shards.max(1),
             sessions: Slab::new(),
-            by_key: HashMap::default(),
+            by_key: BTreeMap::new(),
             next_generation: 1,
             restoring: 0,
             rejoining: 0,
@@ -357,6 +360,23 @@ impl Shard {
     pub fn has_work(&self) -> bool {
         !self.work.is_empty() || self.journal.is_behind()
     }
+
+    /// Replaces the plug-ins, between two turns. When the authorizer is another one, rules are
+    /// compiled again for each client before they are asked the next time, and standing
+    /// subscriptions that are no longer permitted end in the course of the next turns.
+    pub fn set_plugins(&mut self, plugins: Arc<Plugins>) {
+        self.plugins = plugins;
+    }
+
+    /// Replaces the node's limits, between two turns. Sessions get theirs when they connect; what
+    /// is already kept stays.
+    pub fn set_limits(&mut self, limits: Arc<BrokerLimits>) {
+        self.limits = limits;
+    }
+
+    /// Asks the gates about every connected client again, in the course of the next turns, and
+    /// kicks those that are refused now.
+    pub fn recheck_gates(&mut self) {}
 
     /// Mail for another shard, in order. The driver takes it at the end of a turn when the ring has
     /// room, and leaves it otherwise; while any is left it must not read links.

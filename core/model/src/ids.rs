@@ -39,7 +39,7 @@ pub struct Ticket(pub u32);
 pub struct OriginId(pub u64);
 
 /// The key of a session: two protocols may use the same client id and are two sessions.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientKey {
     /// The gateway through which the client speaks.
     pub gateway: GatewayId,

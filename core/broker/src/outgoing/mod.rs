@@ -199,6 +199,11 @@ impl Outgoing {
         self.queue.len()
     }
 
+    /// Deliveries that are not settled.
+    pub(crate) fn inflight(&self) -> usize {
+        self.inflight.len()
+    }
+
     /// Messages that wait, their bytes, and the bytes of those in flight.
     pub(crate) fn sizes(&self) -> (usize, usize, usize) {
         let inflight = self.inflight.iter().filter_map(|entry| entry.message.as_ref());
