@@ -40,6 +40,11 @@ impl DataDir {
         Ok(dir)
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Writes `listeners.json` so that it is there as a whole or not at all.
     pub(crate) fn write_listeners(&self, listeners: &[OpenListener<'_>]) -> io::Result<()> {
         let list: Vec<Json> = listeners

@@ -22,6 +22,7 @@ mod decode;
 mod gateways;
 mod logging;
 mod memory;
+mod operate;
 mod registration;
 mod serve;
 

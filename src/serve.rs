@@ -4,28 +4,35 @@ use std::sync::{Arc, mpsc};
 use std::{process, thread};
 
 use anyhow::Context as _;
+use core_model::Plugins;
 use core_store::MemoryStore;
 use gateway_host::{ListenerConfig, ListenerFacts, Node, NodeConfig, StopReport};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::Exit;
 use crate::config::{Config, Durability, Listener};
-use crate::data_dir::{DataDir, OpenListener};
+use crate::data_dir::DataDir;
+use crate::operate::{Doors, EventLog, Loaded, Operator, Running, Source};
 
-/// What ends the server.
-enum End {
+/// What the main thread is told.
+enum Notice {
+    /// End.
     Signal(&'static str),
+    /// Read the configuration again.
+    Reload,
+    /// A shard has panicked.
     Failure,
 }
 
 /// Runs the server until it is told to stop.
-pub(crate) fn serve(config: &Config) -> Exit {
+pub(crate) fn serve(source: Source, loaded: Loaded) -> Exit {
+    let config = &loaded.config;
     crate::logging::start(&config.node.log);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "manifold starts");
     raise_file_limit(config);
     warn_of_what_is_missing(config);
-    match start(config) {
-        Ok(running) => run(running, config),
+    match start(source, loaded) {
+        Ok(started) => run(started),
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "cannot start");
             Exit::CannotStart
@@ -33,49 +40,50 @@ pub(crate) fn serve(config: &Config) -> Exit {
     }
 }
 
-struct Running {
+struct Started {
     node: Node,
-    data_dir: DataDir,
-    ends: mpsc::Receiver<End>,
+    notices: mpsc::Receiver<Notice>,
+    operator: Arc<Operator>,
+    doors: Doors,
 }
 
-fn start(config: &Config) -> anyhow::Result<Running> {
+fn start(source: Source, loaded: Loaded) -> anyhow::Result<Started> {
+    let config = &loaded.config;
     let path = &config.node.data_dir;
     let data_dir = DataDir::open(path).with_context(|| format!("data_dir {}", path.display()))?;
-    let (end, ends) = mpsc::channel();
-    watch_signals(end.clone()).context("cannot watch signals")?;
+    let (notice, notices) = mpsc::channel();
+    watch_signals(notice.clone()).context("cannot watch signals")?;
     let mut node_config = node_config(config);
     // Nobody listens any more when the server is ending already.
-    node_config.on_failure = Arc::new(move |_, _| drop(end.send(End::Failure)));
+    node_config.on_failure = Arc::new(move |_, _| drop(notice.send(Notice::Failure)));
+    let listeners = config.listeners.len();
+    let running = Running::new(source, loaded, &node_config);
     let node = Node::start(node_config)?;
-    let listeners: Vec<_> = config
-        .listeners
-        .iter()
-        .zip(node.addresses())
-        .map(|(listener, (_, bind))| OpenListener {
-            name: &listener.table.name,
-            gateway: &listener.table.gateway,
-            transport: listener.table.transport.word(),
-            address: bind.to_string(),
-        })
-        .collect();
-    data_dir.write_listeners(&listeners).context("cannot write listeners.json")?;
-    tracing::info!(shards = node.shards(), listeners = listeners.len(), "manifold serves");
-    Ok(Running { node, data_dir, ends })
+    let operator = Operator::new(node.control(), data_dir, running);
+    let doors = operator.open(None).context("cannot open the control socket")?;
+    operator.write_listeners().context("cannot write listeners.json")?;
+    tracing::info!(shards = node.shards(), listeners, "manifold serves");
+    Ok(Started { node, notices, operator, doors })
 }
 
-fn run(running: Running, config: &Config) -> Exit {
-    let Running { node, data_dir, ends } = running;
-    // The signal thread holds a sender for as long as the process lives.
-    let end = ends.recv().unwrap_or(End::Failure);
-    let report = match end {
-        End::Signal(name) => {
-            tracing::info!(signal = name, "manifold stops");
-            node.drain(config.node.drain_timeout.duration())
+fn run(started: Started) -> Exit {
+    let Started { node, notices, operator, doors } = started;
+    let report = loop {
+        // The signal thread holds a sender for as long as the process lives.
+        match notices.recv().unwrap_or(Notice::Failure) {
+            Notice::Reload => operator.reload_now(),
+            Notice::Signal(name) => {
+                tracing::info!(signal = name, "manifold stops");
+                operator.drain();
+                break node.drain(operator.drain_timeout());
+            }
+            Notice::Failure => {
+                operator.drain();
+                break node.stop();
+            }
         }
-        End::Failure => node.stop(),
     };
-    data_dir.remove_listeners();
+    drop(doors);
     exit_of(&report)
 }
 
@@ -90,13 +98,18 @@ fn exit_of(report: &StopReport) -> Exit {
     Exit::Done
 }
 
-fn node_config(config: &Config) -> NodeConfig {
+/// A node that is as the configuration says.
+pub(crate) fn node_config(config: &Config) -> NodeConfig {
     let node = &config.node;
     let shards = config.shards();
     NodeConfig {
         shards,
         limits: node.limits.links.host_limits(config.shards()),
         broker_limits: Arc::new(node.limits.per_shard(shards)),
+        plugins: Arc::new(Plugins {
+            observers: vec![Arc::new(EventLog::default())],
+            ..Plugins::default()
+        }),
         store: Arc::new(|_| Box::new(MemoryStore::immediate())),
         sys_interval_s: node.sys_interval.0.map_or(0, |interval| interval.whole_seconds()),
         version: concat!("manifold ", env!("CARGO_PKG_VERSION")).into(),
@@ -119,19 +132,24 @@ fn listener_config(listener: &Listener) -> ListenerConfig {
     config
 }
 
-/// Sends the first signal to stop and ends the process at the second one.
-fn watch_signals(end: mpsc::Sender<End>) -> std::io::Result<()> {
+/// Sends a notice of each SIGHUP and of the first signal to stop, and ends the process at the second
+/// one.
+fn watch_signals(notice: mpsc::Sender<Notice>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let (mut terminate, mut interrupt) = {
+    let mut signals = {
         let _inside = runtime.enter();
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+        Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        }
     };
     let watch = move || {
         runtime.block_on(async {
-            let (name, _) = either(&mut terminate, &mut interrupt).await;
             // Nobody listens any more when a shard has failed meanwhile.
-            let _ = end.send(End::Signal(name));
-            let (name, number) = either(&mut terminate, &mut interrupt).await;
+            let (name, _) = signals.next_stop(|| drop(notice.send(Notice::Reload))).await;
+            let _ = notice.send(Notice::Signal(name));
+            let (name, number) = signals.next_stop(|| {}).await;
             tracing::warn!(signal = name, "second signal, manifold ends at once");
             // As a shell would say it.
             process::exit(128 + number);
@@ -141,12 +159,28 @@ fn watch_signals(end: mpsc::Sender<End>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The next of the two signals, with its number.
-async fn either(terminate: &mut Signal, interrupt: &mut Signal) -> (&'static str, i32) {
-    // `recv` may be dropped at any time without losing a signal.
-    tokio::select! {
-        _ = terminate.recv() => ("SIGTERM", SignalKind::terminate().as_raw_value()),
-        _ = interrupt.recv() => ("SIGINT", SignalKind::interrupt().as_raw_value()),
+/// The signals that the server takes.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// The next signal to stop, with its number. `reload` is called for each SIGHUP before it.
+    async fn next_stop(&mut self, reload: impl Fn()) -> (&'static str, i32) {
+        loop {
+            // `recv` may be dropped at any time without losing a signal.
+            tokio::select! {
+                _ = self.terminate.recv() => {
+                    return ("SIGTERM", SignalKind::terminate().as_raw_value());
+                }
+                _ = self.interrupt.recv() => {
+                    return ("SIGINT", SignalKind::interrupt().as_raw_value());
+                }
+                _ = self.hangup.recv() => reload(),
+            }
+        }
     }
 }
 

@@ -1,8 +1,9 @@
-//! The daemon's configuration and commands. Starting and stopping the server is the business of
-//! the end-to-end tests.
+//! The daemon's configuration and commands. Protocols are the business of the end-to-end tests.
 
 mod commands;
 mod config;
 mod documents;
 mod memory;
+mod operate;
 mod registration;
+mod server;

@@ -1,5 +1,8 @@
 //! Commands and exit codes.
 
+mod operation;
+mod table;
+
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,8 +10,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config};
+use crate::operate::{self, Source};
 use crate::registration::find_conflict;
-use crate::settings::Complaints;
 use crate::{Registration, memory_bound, serve};
 
 /// How the program ended, for its caller.
@@ -16,11 +19,12 @@ use crate::{Registration, memory_bound, serve};
 pub enum Exit {
     /// Done.
     Done = 0,
-    /// The configuration or the input is bad.
+    /// The configuration or the input is bad, or the server refused what was asked.
     BadInput = 1,
     /// The command line is bad.
     Usage = 2,
-    /// The server could not start: an address is taken, a folder not writable, and the like.
+    /// The server could not start: an address is taken, a folder not writable, and the like. Or no
+    /// server runs that could be asked.
     CannotStart = 3,
     /// The server failed while it ran; that is a bug.
     Failed = 4,
@@ -43,8 +47,8 @@ struct Cli {
 const EXIT_CODES: &str = "\
 Without a command the server runs with its defaults: MQTT on 127.0.0.1:1883.
 
-Exit codes: 0 done, 1 bad configuration or input, 2 bad command line, 3 the server could not start,
-4 the server failed while it ran.";
+Exit codes: 0 done, 1 bad configuration or input, or the server refused, 2 bad command line,
+3 the server could not start, or none runs, 4 the server failed while it ran.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -56,6 +60,8 @@ enum Command {
     Config(ConfigArgs),
     /// Show packets as JSON, one on each line
     Decode(DecodeArgs),
+    #[command(flatten)]
+    Operation(operation::Operation),
 }
 
 #[derive(Args, Default)]
@@ -130,22 +136,16 @@ pub fn run(gateways: &[Registration]) -> ExitCode {
             print(&text)
         }
         Command::Decode(args) => decode_command(&args, gateways),
+        Command::Operation(operation) => operation::operate(operation, gateways),
     }
     .into()
 }
 
 fn serve_command(args: ServeArgs, gateways: &[Registration]) -> Exit {
-    let config = match &args.config {
-        Some(file) => read_config(file, gateways),
-        None => Config::without_file(gateways).map_err(|complaints| complaints.to_string()),
-    };
-    match config {
-        Ok(mut config) => {
-            if let Some(data_dir) = args.data_dir {
-                config.node.data_dir = data_dir;
-            }
-            serve::serve(&config)
-        }
+    let ServeArgs { config, data_dir } = args;
+    let source = Source { file: config, data_dir, gateways: gateways.to_vec() };
+    match source.load() {
+        Ok(loaded) => serve::serve(source, loaded),
         Err(error) => complain(&error),
     }
 }
@@ -158,13 +158,7 @@ fn check_command(file: &Path, gateways: &[Registration]) -> Exit {
 }
 
 fn read_config(file: &Path, gateways: &[Registration]) -> Result<Config, String> {
-    let text = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let text = String::from_utf8(text).map_err(|error| format!("{}: {error}", file.display()))?;
-    Config::read(file, &text, gateways).map_err(|complaints: Complaints| {
-        let count = complaints.list().len();
-        let plural = if count == 1 { "" } else { "s" };
-        format!("{complaints}\n{}: {count} error{plural}", file.display())
-    })
+    operate::read_config(file, gateways).map(|(config, _)| config)
 }
 
 /// What `check` says of a good file.

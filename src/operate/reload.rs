@@ -1,0 +1,268 @@
+//! The configuration, read again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use core_model::{BrokerLimits, Plugins};
+use gateway_host::{HostLimits, ListenerChanges, NodeConfig};
+use serde_json::{Value as Json, json};
+
+use super::Operator;
+use super::difference::{Difference, Outline};
+use super::request::{self, End, Refusal};
+use crate::Registration;
+use crate::config::Config;
+use crate::serve;
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    /// Its file, if there is one.
+    pub(crate) file: Option<PathBuf>,
+    /// The data directory of the command line, which counts instead of the file's.
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The gateways that it may name.
+    pub(crate) gateways: Vec<Registration>,
+}
+
+/// A configuration that was read.
+pub(crate) struct Loaded {
+    /// What it says.
+    pub(crate) config: Config,
+    outline: Outline,
+}
+
+impl Source {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, for people.
+    pub(crate) fn load(&self) -> Result<Loaded, String> {
+        let (config, text) = match &self.file {
+            Some(file) => read_config(file, &self.gateways)?,
+            None => {
+                let config = Config::without_file(&self.gateways);
+                (config.map_err(|complaints| complaints.to_string())?, String::new())
+            }
+        };
+        let folder = self.file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        let mut loaded = Loaded { config, outline: Outline::new(&text, folder) };
+        if let Some(data_dir) = &self.data_dir {
+            loaded.config.node.data_dir.clone_from(data_dir);
+        }
+        Ok(loaded)
+    }
+}
+
+/// Reads a configuration file, and returns its text as well.
+///
+/// # Errors
+/// Everything that is wrong with it, for people.
+pub(crate) fn read_config(
+    file: &Path,
+    gateways: &[Registration],
+) -> Result<(Config, String), String> {
+    let text = fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let text = String::from_utf8(text).map_err(|error| format!("{}: {error}", file.display()))?;
+    match Config::read(file, &text, gateways) {
+        Ok(config) => Ok((config, text)),
+        Err(complaints) => {
+            let count = complaints.list().len();
+            let plural = if count == 1 { "" } else { "s" };
+            Err(format!("{complaints}\n{}: {count} error{plural}", file.display()))
+        }
+    }
+}
+
+/// What the server runs with now.
+pub(crate) struct Running {
+    source: Source,
+    loaded: Loaded,
+    plugins: Arc<Plugins>,
+    broker_limits: Arc<BrokerLimits>,
+    host_limits: HostLimits,
+}
+
+impl Running {
+    /// At the start, with what the node was started with.
+    pub(crate) fn new(source: Source, loaded: Loaded, node: &NodeConfig) -> Self {
+        Running {
+            source,
+            loaded,
+            plugins: Arc::clone(&node.plugins),
+            broker_limits: Arc::clone(&node.broker_limits),
+            host_limits: node.limits.clone(),
+        }
+    }
+
+    /// The gateways that there are.
+    pub(super) fn gateways(&self) -> &[Registration] {
+        &self.source.gateways
+    }
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+impl Operator {
+    /// Reads the configuration again and applies what has changed, also when it disconnects clients:
+    /// what SIGHUP asks for. Everything is said in the log.
+    pub(crate) fn reload_now(&self) {
+        // The outcome is in the log.
+        let _ = self.reload(&request::Reload { dry_run: false, disconnect: true });
+    }
+
+    /// How long clients may take for their last bytes at the end.
+    pub(crate) fn drain_timeout(&self) -> Duration {
+        lock(&self.running).loaded.config.node.drain_timeout.duration()
+    }
+
+    pub(super) fn reload(&self, request: &request::Reload) -> Result<Json, End> {
+        let mut running = lock(&self.running);
+        let result = self.try_reload(&mut running, request);
+        match &result {
+            Ok(_) if request.dry_run => {}
+            Ok(_) => {
+                self.reloads_applied.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(refusal) => {
+                self.reloads_refused.fetch_add(1, Ordering::Relaxed);
+                let error = refusal.message.as_str();
+                tracing::error!(error, "reload refused, the configuration stays as it was");
+            }
+        }
+        result.map_err(End::Refused)
+    }
+
+    fn try_reload(
+        &self,
+        running: &mut Running,
+        request: &request::Reload,
+    ) -> Result<Json, Refusal> {
+        let loaded = running.source.load().map_err(Refusal::refused)?;
+        let node = serve::node_config(&loaded.config);
+        let plan = self.control.plan_listeners(&node.listeners);
+        let difference = running.loaded.outline.difference(&loaded.outline);
+        let summary = |is_applied: bool| {
+            json!({
+                "applied": is_applied,
+                "disconnects": plan.connections_closed(),
+                "changes": difference.json(changes_json(&plan)),
+            })
+        };
+        if request.dry_run {
+            return Ok(summary(false));
+        }
+        log_plan(&difference, &plan);
+        if plan.connections_closed() > 0 && !request.disconnect {
+            return Err(Refusal::refused(would_disconnect(&plan)));
+        }
+        self.apply(running, node, &plan)?;
+        running.loaded = loaded;
+        tracing::info!("reload applied");
+        Ok(summary(true))
+    }
+
+    /// Makes the node what `new` says, or leaves it as it is.
+    fn apply(
+        &self,
+        running: &mut Running,
+        new: NodeConfig,
+        plan: &ListenerChanges,
+    ) -> Result<(), Refusal> {
+        let failed = |error: &dyn std::error::Error| Refusal::refused(error_text(error));
+        if !plan.opened.is_empty() {
+            // A new listener must not have clients before its authenticators are there.
+            let bridge = Arc::new(with_chains_of(&running.plugins, &new.plugins, &plan.opened));
+            self.control.set_plugins(bridge).map_err(|error| failed(&error))?;
+        }
+        if let Err(error) = self.control.apply_listeners(new.listeners) {
+            // As it was before the bridge; a shard that does not answer now has failed for good.
+            let _ = self.control.set_plugins(Arc::clone(&running.plugins));
+            return Err(failed(&error));
+        }
+        if let Err(error) = self.write_listeners() {
+            tracing::warn!(%error, "listeners.json cannot be written");
+        }
+        running.plugins = new.plugins;
+        self.control
+            .set_plugins(Arc::clone(&running.plugins))
+            .map_err(|error| failed(&error))?;
+        self.control.set_limits(&new.broker_limits, &new.limits).map_err(|error| failed(&error))?;
+        running.broker_limits = new.broker_limits;
+        running.host_limits = new.limits;
+        Ok(())
+    }
+}
+
+/// The plug-ins of `old`, and of `new` what the listeners `opened` need.
+fn with_chains_of(old: &Plugins, new: &Plugins, opened: &[Box<str>]) -> Plugins {
+    let mut bridge = old.clone();
+    for name in opened {
+        bridge.chains.insert(name.clone(), new.chain(name).to_vec());
+    }
+    bridge
+}
+
+fn would_disconnect(plan: &ListenerChanges) -> String {
+    let closed: Vec<_> = plan
+        .closed
+        .iter()
+        .filter(|(_, connections)| *connections > 0)
+        .map(|(name, connections)| format!("listener {name} with {connections}"))
+        .collect();
+    format!(
+        "this would disconnect {} clients: {} would be closed; `manifold reload --yes` goes on",
+        plan.connections_closed(),
+        closed.join(", ")
+    )
+}
+
+fn log_plan(difference: &Difference, plan: &ListenerChanges) {
+    let names = |list: &[Box<str>]| list.join(" ");
+    let closed: Vec<_> = plan.closed.iter().map(|(name, _)| name.as_ref()).collect();
+    tracing::info!(
+        settings = difference.settings.join(" "),
+        files = difference.files.join(" "),
+        listeners_opened = names(&plan.opened),
+        listeners_moved = names(&plan.moved),
+        listeners_closed = closed.join(" "),
+        disconnects = plan.connections_closed(),
+        "configuration is reloaded"
+    );
+    if !difference.needs_restart.is_empty() {
+        let settings = difference.needs_restart.join(" ");
+        tracing::warn!(settings, "these settings count from the next start on only");
+    }
+}
+
+fn changes_json(plan: &ListenerChanges) -> Json {
+    let closed: Vec<_> = plan
+        .closed
+        .iter()
+        .map(|(name, connections)| json!({ "name": name, "connections": connections }))
+        .collect();
+    json!({ "opened": plan.opened, "closed": closed, "moved": plan.moved, "kept": plan.kept })
+}
+
+/// An error with its causes.
+fn error_text(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+fn lock(running: &Mutex<Running>) -> MutexGuard<'_, Running> {
+    // What is in it is replaced as a whole, so a panic leaves nothing half done.
+    running.lock().unwrap_or_else(PoisonError::into_inner)
+}
