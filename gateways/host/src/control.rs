@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use core_model::{BrokerLimits, ClientKey, Interceptor, Plugins, Reason, ShardId};
+use core_broker::ClientQuery;
+use core_model::{BrokerLimits, ClientKey, Interceptor, Plugins, ShardId};
 
 use crate::listeners::Listeners;
 use crate::shard_loop::ShardLoop;
@@ -11,6 +12,9 @@ use crate::trace::{LinkTrace, Outlet, TRACES_MAX, TopicTrace, TraceFilter, Trace
 use crate::{
     HostLimits, ListenerChanges, ListenerConfig, ListenerStatus, NodeCounters, StartError,
 };
+
+/// Clients that a new trace takes in at once.
+const TRACED_PAGE: usize = 1_000;
 
 /// Why a node does not say what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +38,7 @@ pub enum ControlError {
 /// work in one turn.
 #[derive(Clone, Debug)]
 pub struct Control {
-    shared: Arc<NodeShared>,
+    pub(crate) shared: Arc<NodeShared>,
     listeners: Arc<Listeners>,
     extras: Arc<Mutex<Extras>>,
 }
@@ -88,19 +92,8 @@ impl Control {
         self.listeners.apply(wanted)
     }
 
-    /// Ends the link of a session; whether there was such a session.
-    ///
-    /// # Errors
-    /// A shard does not answer.
-    pub fn kick(&self, client: &ClientKey, reason: Reason) -> Result<bool, ControlError> {
-        let client = client.clone();
-        let answers = self.shared.ask_all(move |loops| {
-            loops.shard.kick(loops.links.now, &client, reason, &mut loops.links)
-        })?;
-        Ok(answers.contains(&true))
-    }
-
-    /// Replaces the plug-ins of all shards.
+    /// Replaces the plug-ins of all shards. Rules that have changed bind standing subscriptions too,
+    /// in the course of the next turns.
     ///
     /// # Errors
     /// A shard does not answer.
@@ -120,11 +113,24 @@ impl Control {
     /// A shard does not answer.
     pub fn set_limits(
         &self,
-        _broker: &Arc<BrokerLimits>,
+        broker: &Arc<BrokerLimits>,
         host: &HostLimits,
     ) -> Result<(), ControlError> {
-        let host = host.clone();
-        self.shared.ask_all(move |loops| loops.links.limits = host)?;
+        let (broker, host) = (Arc::clone(broker), host.clone());
+        self.shared.ask_all(move |loops| {
+            loops.shard.set_limits(broker);
+            loops.links.limits = host;
+        })?;
+        Ok(())
+    }
+
+    /// Asks the gates about every connected client again, in the course of the next turns, and ends
+    /// the links of those that they refuse now: after a ban was added.
+    ///
+    /// # Errors
+    /// A shard does not answer.
+    pub fn recheck_gates(&self) -> Result<(), ControlError> {
+        self.shared.ask_all(|loops| loops.shard.recheck_gates())?;
         Ok(())
     }
 
@@ -158,7 +164,24 @@ impl Control {
         };
         drop(extras);
         let trace = LinkTrace { id, whom, outlet };
+        let query = ClientQuery {
+            selector: trace.whom.selector(),
+            connected: Some(true),
+            limit: TRACED_PAGE,
+            ..ClientQuery::default()
+        };
         self.shared.ask_all(move |loops| loops.links.begin_trace(trace))?;
+        // Now that new ones are caught, those that are there.
+        for shard in self.shared.mesh.shards() {
+            let mut after = None;
+            loop {
+                let query = ClientQuery { after, ..query.clone() };
+                after = self.shared.ask(shard, move |loops| loops.trace_some(&query))?;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
         Ok(stream)
     }
 
@@ -173,14 +196,14 @@ impl Control {
         self.shared.command_all(|| {
             let plugins = plugins.clone();
             Command::Run(Box::new(move |loops: &mut ShardLoop| match plugins {
-                Some(plugins) => loops.set_plugins(plugins),
+                Some(plugins) => loops.shard.set_plugins(plugins),
                 None => loops.links.end_trace(id),
             }))
         });
     }
 
     fn replace_plugins(&self, plugins: Arc<Plugins>) -> Result<(), ControlError> {
-        self.shared.ask_all(move |loops| loops.set_plugins(plugins))?;
+        self.shared.ask_all(move |loops| loops.shard.set_plugins(plugins))?;
         Ok(())
     }
 }
@@ -214,6 +237,15 @@ impl Extras {
 }
 
 impl ShardLoop {
-    /// Works with other plug-ins from now on.
-    fn set_plugins(&mut self, _plugins: Arc<Plugins>) {}
+    /// Has a page of the clients that are there join the traces. Returns where to go on.
+    fn trace_some(&mut self, query: &ClientQuery) -> Option<ClientKey> {
+        let page = self.shard.clients(query);
+        for client in page.clients {
+            if let Some(slot) = client.slot.filter(|slot| self.links.has(*slot)) {
+                let client_id = &client.client.client_id;
+                self.links.consider_trace(slot.link.index, Some(client_id), client.peer);
+            }
+        }
+        page.next
+    }
 }

@@ -19,6 +19,7 @@ mod machine;
 mod node;
 mod outgoing;
 mod output;
+mod pages;
 mod pool;
 mod rates;
 mod reactor;
@@ -34,6 +35,11 @@ mod trace;
 mod unread;
 mod writing;
 
+pub use core_broker::{
+    ClientDetails, ClientInfo, ClientQuery, RetainedQuery, Selector, SubscriptionInfo,
+    SubscriptionQuery, WillInfo,
+};
+
 pub use config::{
     Bind, HostLimits, ListenerConfig, ListenerRates, NodeConfig, OnFailure, OpenStore, Rate,
     SourceLimits,
@@ -45,5 +51,6 @@ pub use listeners::{ListenerChanges, ListenerStatus};
 pub use machine::{Close, Context, Machine, Operations};
 pub use node::{Node, StartError, StopReport};
 pub use output::{Output, REFERENCE_BYTES_MIN};
+pub use pages::{Client, LinkInfo, Page};
 pub use rates::Bucket;
 pub use trace::{TraceEvent, TraceFilter, TraceItem, TraceStream};

@@ -57,7 +57,6 @@ pub(crate) struct Traffic {
     pub(crate) bytes_read: u64,
     pub(crate) bytes_written: u64,
     /// Seconds since the Unix epoch.
-    #[expect(dead_code, reason = "shown with the clients, as soon as the core has pages of them")]
     pub(crate) opened_at_s: u32,
     /// The same, when something was last read.
     pub(crate) heard_at_s: u32,
@@ -156,7 +155,7 @@ pub(crate) struct Links {
     pub(crate) unflushed: usize,
     /// Bytes that links hold from turn to turn, as last counted.
     pub(crate) buffered: usize,
-    shard: ShardId,
+    pub(crate) shard: ShardId,
     ready: Arc<ReadyList>,
     pub(crate) table: Table<OpenLink>,
     next_generation: u32,

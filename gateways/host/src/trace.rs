@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::time::Duration;
 
+use core_broker::Selector;
 use core_model::{
     ClientKey, Connect, Filter, Interceptor, Message, Operation, QoS, Reason, Timestamp,
 };
@@ -235,6 +236,16 @@ pub(crate) enum Whom {
 }
 
 impl Whom {
+    /// The clients that are meant.
+    pub(crate) fn selector(&self) -> Selector {
+        match self {
+            Whom::Client(client_id) => {
+                Selector { client_id: Some(client_id.clone()), ..Selector::default() }
+            }
+            Whom::Address(net) => Selector { net: Some(*net), ..Selector::default() },
+        }
+    }
+
     fn includes(&self, client_id: Option<&str>, peer: Option<SocketAddr>) -> bool {
         match self {
             Whom::Client(wanted) => client_id == Some(wanted),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
 
 mod closing;
+mod control;
 mod descriptors;
 mod io;
 mod listeners;

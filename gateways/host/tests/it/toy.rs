@@ -229,9 +229,10 @@ impl Machine for ToyMachine {
                     })],
                 })),
             ),
-            b'P' | b'Q' => {
+            b'P' | b'Q' | b'R' => {
                 let at = body.iter().position(|b| *b == 0).unwrap();
                 let mut message = Message::new(text(&body[..at]), &body[at + 1..]);
+                message.retain = *verb == b'R';
                 if *verb == b'Q' {
                     message.qos = QoS::AtLeastOnce;
                 }

@@ -1,6 +1,8 @@
 //! Following clients while the node runs.
 
-use core_model::Reason;
+use std::time::Duration;
+
+use core_model::{Filter, QoS, Reason};
 use gateway_host::{ControlError, TraceEvent, TraceFilter, TraceItem, TraceStream};
 
 use crate::toy::{PATIENCE, Server, Toy, config};
@@ -67,7 +69,7 @@ fn an_address_is_followed_from_the_first_byte_on() {
     assert_eq!(next(&mut trace).item, TraceItem::Hidden { len: 4, received: true });
     assert_eq!(next(&mut trace).item, TraceItem::Hidden { len: 10, received: false });
     assert_eq!(next(&mut trace).item, TraceItem::Closed { reason: Reason::MALFORMED });
-    assert!(none.next(std::time::Duration::ZERO).is_none());
+    assert!(none.next(Duration::ZERO).is_none());
 }
 
 #[test]
@@ -116,4 +118,55 @@ fn only_so_many_traces_run_at_once() {
     drop(traces);
     server.client().connect("it");
     assert_eq!(next(&mut last).item, TraceItem::Opened);
+}
+
+#[test]
+fn clients_that_are_there_are_followed_from_now_on() {
+    let server = Server::start(config(3), Toy::default());
+    let mut clients: Vec<_> = (0..6).map(|_| server.client()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.connect(&format!("c{number}"));
+    }
+    let control = server.node.control();
+    let mut one = control.trace(of_client("c4"), 100).unwrap();
+    let net = TraceFilter::Address("127.0.0.1/32".parse().unwrap());
+    let mut all = control.trace(net, 100).unwrap();
+    for client in &mut clients {
+        client.send("Ehello").expect("Ehello");
+    }
+    assert_eq!(next(&mut one).client_id.as_deref(), Some("c4"));
+    assert_eq!((next(&mut one).item, next(&mut one).item), (received("Ehello"), sent("Ehello")));
+    let events: Vec<_> = (0..18).map(|_| next(&mut all).item).collect();
+    for item in [TraceItem::Opened, received("Ehello"), sent("Ehello")] {
+        assert_eq!(events.iter().filter(|event| **event == item).count(), 6);
+    }
+    assert_eq!(one.next(Duration::ZERO).map(|event| event.item), None);
+}
+
+#[test]
+fn a_topic_is_followed_whoever_publishes_to_it() {
+    let server = Server::start(config(3), Toy::default());
+    let filter = TraceFilter::Topic(Filter::parse("a/+").unwrap());
+    let mut trace = server.node.control().trace(filter, 100).unwrap();
+    for (client_id, topic) in [("one", "a/b"), ("two", "b/b"), ("three", "a/c")] {
+        // The answer to a QoS 1 publish comes after the publish itself.
+        let payload = format!("from {client_id}");
+        server.client().connect(client_id).send(format!("Q{topic}\0{payload}")).expect("published");
+    }
+    for (client_id, topic) in [("one", "a/b"), ("three", "a/c")] {
+        let event = next(&mut trace);
+        assert_eq!(event.client_id.as_deref(), Some(client_id));
+        let payload = format!("from {client_id}");
+        assert_eq!(
+            event.item,
+            TraceItem::Published {
+                topic: topic.into(),
+                len: payload.len(),
+                payload: payload.into_bytes().into(),
+                qos: QoS::AtLeastOnce,
+                retain: false,
+            }
+        );
+    }
+    assert!(trace.next(Duration::ZERO).is_none());
 }
