@@ -1,10 +1,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Waker;
 
 use core_model::{ShardId, Timestamp};
-use gateway_transport::AcceptFault;
+use gateway_transport::{AcceptFault, Entrance};
 
 use crate::events::HostEvent;
 use crate::rates::Bucket;
@@ -26,9 +26,13 @@ pub(crate) struct Listener {
     pub(crate) gateway: Arc<dyn Gateway>,
     /// Its transport as the configuration names it.
     pub(crate) transport: &'static str,
+    /// What its connections have to pass; `None` if they need no handshake.
+    pub(crate) entrance: Option<Arc<Entrance>>,
     pub(crate) max_connections: usize,
     pub(crate) rates: ListenerRates,
     connections: Arc<AtomicUsize>,
+    /// Whether it is gone: connections under way to a shard are not to become links.
+    closed: Arc<AtomicBool>,
     sources: Arc<Sources>,
 }
 
@@ -41,13 +45,13 @@ impl std::fmt::Debug for Listener {
 impl Listener {
     /// From its configuration.
     pub(crate) fn new(number: u16, config: &ListenerConfig) -> Arc<Self> {
-        Self::build(number, config, Arc::default(), Arc::default())
+        Self::build(number, config, Arc::default(), Arc::default(), Arc::default())
     }
 
     /// The same listener with new settings, for links to come.
     pub(crate) fn renewed(&self, config: &ListenerConfig) -> Arc<Self> {
         let (connections, sources) = (Arc::clone(&self.connections), Arc::clone(&self.sources));
-        Self::build(self.number, config, connections, sources)
+        Self::build(self.number, config, connections, sources, Arc::clone(&self.closed))
     }
 
     fn build(
@@ -55,17 +59,30 @@ impl Listener {
         config: &ListenerConfig,
         connections: Arc<AtomicUsize>,
         sources: Arc<Sources>,
+        closed: Arc<AtomicBool>,
     ) -> Arc<Self> {
         Arc::new(Listener {
             number,
             facts: Arc::clone(&config.facts),
             gateway: Arc::clone(&config.gateway),
             transport: config.transport(),
+            entrance: config.entrance.clone().filter(|entrance| !entrance.is_open()),
             max_connections: config.max_connections,
             rates: config.rates.clone(),
             connections,
+            closed,
             sources,
         })
+    }
+
+    /// No more links.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is gone.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// Connections that hold a permit now.
@@ -240,7 +257,11 @@ impl Acceptor {
                 return None;
             }
         }
-        // A Unix socket has no sources to tell apart.
+        // A Unix socket has no sources to tell apart, and behind a proxy they are known later.
+        let entrance = self.listener.entrance.as_ref();
+        if entrance.is_some_and(|entrance| entrance.proxy.is_some()) {
+            return Some(permit);
+        }
         peer.is_none_or(|peer| permit.admit_source(peer, now)).then_some(permit)
     }
 

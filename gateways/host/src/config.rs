@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use core_model::{BrokerLimits, Plugins, ShardId};
 use core_store::{MemoryStore, Store};
+use gateway_transport::Entrance;
 use ipnet::IpNet;
 
 use crate::{Gateway, ListenerFacts};
@@ -159,6 +160,9 @@ pub struct ListenerConfig {
     pub max_connections: usize,
     /// The protocol spoken here.
     pub gateway: Arc<dyn Gateway>,
+    /// What stands between a connection and the gateway: PROXY protocol, TLS, WebSocket. `None`
+    /// if nothing does.
+    pub entrance: Option<Arc<Entrance>>,
     /// How much may come, and how fast.
     pub rates: ListenerRates,
 }
@@ -177,6 +181,7 @@ impl ListenerConfig {
             backlog: 1024,
             max_connections: 100_000,
             gateway,
+            entrance: None,
             rates: ListenerRates::default(),
         }
     }
@@ -184,9 +189,15 @@ impl ListenerConfig {
     /// The transport as the configuration names it.
     #[must_use]
     pub fn transport(&self) -> &'static str {
-        match self.bind {
-            Bind::Tcp(_) => "tcp",
-            Bind::Unix { .. } => "unix",
+        let entrance = self.entrance.as_deref();
+        let tls = entrance.is_some_and(|entrance| entrance.tls.is_some());
+        let websocket = entrance.is_some_and(|entrance| entrance.websocket.is_some());
+        match (websocket, tls, &self.bind) {
+            (true, true, _) => "wss",
+            (true, false, _) => "ws",
+            (false, true, _) => "tls",
+            (false, false, Bind::Tcp(_)) => "tcp",
+            (false, false, Bind::Unix { .. }) => "unix",
         }
     }
 }

@@ -34,6 +34,16 @@ pub struct HostCounters {
     /// Connections closed at once: the listener or their source had too many, or they came too
     /// fast.
     pub refused: u64,
+    /// Connections whose handshake is not done.
+    pub handshakes: u64,
+    /// Handshakes that were done.
+    pub handshakes_done: u64,
+    /// Handshakes that came to nothing: the peer may not enter, or has gone.
+    pub handshakes_failed: u64,
+    /// Handshakes that took too long.
+    pub handshakes_timed_out: u64,
+    /// Connections closed at once since too many handshakes were under way.
+    pub handshakes_refused: u64,
     /// Times that a listener rested since the system was out of descriptors.
     pub accept_pauses: u64,
 }
@@ -56,6 +66,11 @@ impl HostCounters {
         self.ring_full += other.ring_full;
         self.accepted += other.accepted;
         self.refused += other.refused;
+        self.handshakes += other.handshakes;
+        self.handshakes_done += other.handshakes_done;
+        self.handshakes_failed += other.handshakes_failed;
+        self.handshakes_timed_out += other.handshakes_timed_out;
+        self.handshakes_refused += other.handshakes_refused;
         self.accept_pauses += other.accept_pauses;
     }
 }
@@ -68,6 +83,8 @@ pub struct ListenerCounters {
     /// Connections closed at once: the listener or their source had too many, or they came too
     /// fast.
     pub refused: u64,
+    /// Handshakes that came to nothing: the peer may not enter, has gone, or took too long.
+    pub handshakes_failed: u64,
     /// Links opened.
     pub links_opened: u64,
     /// Links closed since their input was no frame of the protocol.
@@ -91,6 +108,7 @@ impl ListenerCounters {
     pub fn add(&mut self, other: &ListenerCounters) {
         self.accepted += other.accepted;
         self.refused += other.refused;
+        self.handshakes_failed += other.handshakes_failed;
         self.links_opened += other.links_opened;
         self.input_refused += other.input_refused;
         self.throttled += other.throttled;

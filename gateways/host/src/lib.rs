@@ -13,8 +13,10 @@ mod control;
 mod counters;
 mod events;
 mod gateway;
+mod holders;
 mod links;
 mod listeners;
+mod lobby;
 mod machine;
 mod node;
 mod outgoing;
@@ -27,12 +29,14 @@ mod reading;
 mod ring;
 mod shard_loop;
 mod shared;
+mod side;
 mod sources;
 mod sys;
 mod table;
 mod timers;
 mod trace;
 mod unread;
+mod wire;
 mod writing;
 
 pub use core_broker::{

@@ -7,6 +7,7 @@ use core_model::{Event, LinkId, Lookup, Operation, Reason, ShardId, SlotId, Time
 
 use crate::acceptor::Permit;
 use crate::events::HostEvent;
+use crate::holders::Holders;
 use crate::pool::Pool;
 use crate::rates::Pace;
 use crate::reactor::{ReadyList, Socket, Stream, Token};
@@ -14,6 +15,7 @@ use crate::table::Table;
 use crate::timers::Timers;
 use crate::trace::Tracer;
 use crate::unread::Unread;
+use crate::wire::{Wire, farewell};
 use crate::{
     Close, Context, HostCounters, HostLimits, Link, Operations, Output, PerListener, Progress,
 };
@@ -27,6 +29,8 @@ pub(crate) struct OpenLink {
     pub(crate) phase: Phase,
     pub(crate) output: Output,
     pub(crate) unread: Unread,
+    /// What its bytes go through, if they do not go as they are.
+    pub(crate) wire: Option<Box<Wire>>,
     pub(crate) permit: Permit,
     /// How fast it may send, if its listener has rates.
     pub(crate) pace: Option<Box<Pace>>,
@@ -38,7 +42,7 @@ pub(crate) struct OpenLink {
     /// While the link is congested: the size beyond which its output must not grow.
     pub(crate) output_bytes_max: Option<usize>,
     /// What it holds of the shard's buffers, as last counted.
-    counted: usize,
+    pub(crate) counted: usize,
     /// Whether it is on the list of links that a turn has to finish.
     touched: bool,
     /// Whether it is on the list of links to read.
@@ -110,6 +114,7 @@ pub(crate) struct LooseLink {
     pub(crate) permit: Permit,
     pub(crate) output: Output,
     pub(crate) unread: Unread,
+    pub(crate) wire: Option<Box<Wire>>,
     pub(crate) pace: Option<Box<Pace>>,
     pub(crate) traffic: Traffic,
     pub(crate) may_move: bool,
@@ -155,6 +160,8 @@ pub(crate) struct Links {
     pub(crate) unflushed: usize,
     /// Bytes that links hold from turn to turn, as last counted.
     pub(crate) buffered: usize,
+    /// Who holds much of that.
+    pub(crate) holders: Holders,
     pub(crate) shard: ShardId,
     ready: Arc<ReadyList>,
     pub(crate) table: Table<OpenLink>,
@@ -184,6 +191,7 @@ impl Links {
             touched: Vec::new(),
             unflushed: 0,
             buffered: 0,
+            holders: Holders::default(),
             shard,
             ready,
             table: Table::new(),
@@ -220,6 +228,7 @@ impl Links {
             phase: Phase::Open(loose.machine),
             output: loose.output,
             unread: loose.unread,
+            wire: loose.wire,
             permit: loose.permit,
             pace: loose.pace,
             traffic: loose.traffic,
@@ -247,10 +256,13 @@ impl Links {
             self.forget_traced(index);
         }
         self.buffered -= link.counted;
+        self.holders.update(index, link.counted, 0);
         self.timers.disarm(index);
         self.counters.links = self.table.len() as u64;
-        let left = link.output.len();
-        reclaim(&mut link.output, left, &mut self.pool);
+        discard(&mut link.output, &mut self.pool);
+        if let Some(wire) = &mut link.wire {
+            discard(&mut wire.output, &mut self.pool);
+        }
         Some(link)
     }
 
@@ -265,13 +277,14 @@ impl Links {
         }
     }
 
-    /// Counts what a link holds now, and says how much that is.
-    pub(crate) fn recount(&mut self, index: u32) -> usize {
-        let Some(link) = self.at(index) else { return 0 };
-        let holds = link.output.len() + link.unread.len();
+    /// Counts what a link holds now.
+    pub(crate) fn recount(&mut self, index: u32) {
+        let Some(link) = self.at(index) else { return };
+        let wire = link.wire.as_ref().map_or(0, |wire| wire.holds());
+        let holds = link.output.len() + link.unread.len() + wire;
         let before = std::mem::replace(&mut link.counted, holds);
         self.buffered = self.buffered + holds - before;
-        holds
+        self.holders.update(index, before, holds);
     }
 
     /// The end of the turn has looked at a link.
@@ -374,12 +387,19 @@ impl Links {
     pub(crate) fn close(&mut self, index: u32, close: Close) {
         let Some(link) = self.table.at_mut(index) else { return };
         match close {
+            Close::Now(reason) if link.wire.is_some() => {
+                // The filter's farewell is tried all the same: without it a WebSocket client does
+                // not learn why, and a TLS client must take it for an attack.
+                discard(&mut link.output, &mut self.pool);
+                let until = self.now;
+                self.end(index, reason, Phase::Flushing { until, linger: false });
+            }
             Close::Now(reason) => self.end(index, reason, Phase::Gone),
             Close::Flush(reason) => {
                 let until = self.now.plus_seconds(self.limits.close_timeout_s);
                 // Closing a socket with unread input resets the connection, which may destroy what
                 // the peer has not read yet: worth caring for when there is something to read.
-                let linger = reason.is_error() || !link.output.is_empty();
+                let linger = reason.is_error() || !link.output.is_empty() || link.wire.is_some();
                 self.end(index, reason, Phase::Flushing { until, linger });
             }
         }
@@ -403,6 +423,9 @@ impl Links {
         let Some(link) = self.table.at_mut(index) else { return };
         let Phase::Open(mut machine) = std::mem::replace(&mut link.phase, next) else { return };
         link.unread = Unread::Nothing;
+        if let Some(wire) = &mut link.wire {
+            wire.why = farewell(reason);
+        }
         let (id, listener) = (link.id, &link.permit.listener().facts.name);
         HostEvent::LinkClosed { listener, link: id, reason }.emit();
         self.depart(machine.as_mut(), id, reason);
@@ -452,7 +475,7 @@ impl Sink for Links {
 
 /// Gives an empty output a free buffer.
 #[inline]
-fn lend(output: &mut Output, pool: &mut Pool) {
+pub(crate) fn lend(output: &mut Output, pool: &mut Pool) {
     let mut buffer = pool.take();
     output.adopt(&mut buffer);
     pool.put(buffer);
@@ -464,4 +487,10 @@ pub(crate) fn reclaim(output: &mut Output, count: usize, pool: &mut Pool) {
     let mut buffer = Vec::new();
     output.advance(count, &mut buffer);
     pool.put(buffer);
+}
+
+/// Throws away what waits in an output, and takes its buffer back.
+pub(crate) fn discard(output: &mut Output, pool: &mut Pool) {
+    let count = output.len();
+    reclaim(output, count, pool);
 }

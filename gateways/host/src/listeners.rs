@@ -254,6 +254,7 @@ impl Listeners {
             let number = gone.listener.number;
             let stays = built.iter().any(|open| open.listener.number == number);
             if !stays {
+                gone.listener.close();
                 // A shard that does not answer has failed, and its links with it.
                 let _ = self.shared.ask_all(move |shard| {
                     shard.retire(number);

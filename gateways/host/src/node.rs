@@ -14,6 +14,7 @@ use crate::events::HostEvent;
 use crate::listeners::Listeners;
 use crate::shard_loop::{ShardLoop, ShardStart};
 use crate::shared::{Command, NodeShared};
+use crate::side::Side;
 use crate::sys::Sys;
 use crate::{Bind, Control, NodeConfig, NodeCounters, reactor};
 
@@ -40,6 +41,12 @@ pub enum StartError {
     /// The node has opened 65 535 listeners since its start.
     #[error("too many listeners were opened since the start")]
     TooManyListeners,
+    /// The threads beside the shards cannot be started.
+    #[error("cannot start the threads beside the shards")]
+    Side {
+        /// What the system says.
+        source: io::Error,
+    },
     /// A shard's thread or reactor cannot be started.
     #[error("shard {}: cannot start", .shard.0)]
     Shard {
@@ -71,6 +78,8 @@ pub struct Node {
     listeners: Arc<Listeners>,
     control: Control,
     threads: Vec<JoinHandle<usize>>,
+    /// Ends last, with all that is under way there.
+    side: Side,
 }
 
 impl Node {
@@ -84,11 +93,18 @@ impl Node {
             0 => usable_cpus(),
             shards => shards,
         };
-        let shared = Arc::new(NodeShared::new(shards, config.ring_capacity));
+        let side_threads = match config.limits.side_threads {
+            0 => usize::from(shards),
+            threads => threads,
+        };
+        let side = Side::start(side_threads).map_err(|source| StartError::Side { source })?;
+        let handle = side.handle().clone();
+        let shared = NodeShared::new(shards, config.ring_capacity, handle, side_threads);
+        let shared = Arc::new(shared);
         let listeners = Arc::new(Listeners::new(Arc::clone(&shared)));
         let plugins = Arc::clone(&config.plugins);
         let control = Control::new(Arc::clone(&shared), Arc::clone(&listeners), plugins);
-        let mut node = Node { shared, listeners, control, threads: Vec::new() };
+        let mut node = Node { shared, listeners, control, threads: Vec::new(), side };
         let wanted = std::mem::take(&mut config.listeners);
         node.spawn_all(config)?;
         node.listeners.apply(wanted)?;
@@ -99,6 +115,13 @@ impl Node {
     #[must_use]
     pub fn control(&self) -> Control {
         self.control.clone()
+    }
+
+    /// The runtime beside the shards, for what the server offers its operators. Its threads give
+    /// way to the shards'; what is under way there ends with the node.
+    #[must_use]
+    pub fn side(&self) -> &tokio::runtime::Handle {
+        self.side.handle()
     }
 
     /// The listeners' names and where they really listen, in the order of the configuration.

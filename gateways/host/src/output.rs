@@ -104,15 +104,24 @@ impl Output {
     /// A copy of the waiting bytes from `start` on, at most `max` of them.
     #[must_use]
     pub(crate) fn copy_from(&self, start: usize, max: usize) -> Vec<u8> {
-        let mut skip = self.written + start;
         let mut copy = Vec::new();
+        self.gather(start, max, &mut copy);
+        copy
+    }
+
+    /// Appends a copy of the waiting bytes from `start` on, at most `max` of them, to `into`.
+    pub(crate) fn gather(&self, start: usize, max: usize, into: &mut Vec<u8>) {
+        let (mut skip, mut left) = (self.written + start, max);
         for part in self.parts.iter().map(Part::bytes).chain([self.tail.as_slice()]) {
             let rest = part.get(skip..).unwrap_or(&[]);
             skip = skip.saturating_sub(part.len());
-            let room = max - copy.len();
-            copy.extend_from_slice(rest.get(..room).unwrap_or(rest));
+            let piece = rest.get(..left).unwrap_or(rest);
+            into.extend_from_slice(piece);
+            left -= piece.len();
+            if left == 0 {
+                return;
+            }
         }
-        copy
     }
 
     /// Forgets the first `count` waiting bytes, which the socket has taken. An output that becomes
@@ -187,6 +196,9 @@ mod tests {
         let mut spare = Vec::new();
         while !output.is_empty() {
             let step = 5.min(output.len());
+            let mut piece = Vec::new();
+            output.gather(0, step, &mut piece);
+            assert_eq!(piece, all(&output)[..step]);
             got.extend_from_slice(&all(&output)[..step]);
             output.advance(step, &mut spare);
         }

@@ -1,10 +1,12 @@
 use core_model::{LinkId, Operation, Reason, ShardId};
+use gateway_transport::FilterFault;
 
 use crate::events::HostEvent;
-use crate::links::{LooseLink, MovedLink, Phase};
+use crate::links::{LooseLink, MovedLink, OpenLink, Phase};
 use crate::outgoing::Arrival;
 use crate::shard_loop::ShardLoop;
 use crate::unread::{Buffer, Unread};
+use crate::wire::{Input, Passage};
 use crate::{Close, Operations, Progress};
 
 /// What a link's input came to.
@@ -14,6 +16,18 @@ struct Decoding {
     /// Size of the frame that follows, as far as known.
     need: usize,
     stop: Stop,
+}
+
+/// What one read brought.
+struct Fetched {
+    /// Bytes from the socket.
+    read: usize,
+    /// Bytes for the machine.
+    new: usize,
+    /// Bytes that were asked for.
+    room: usize,
+    /// Whether nothing more comes.
+    over: bool,
 }
 
 /// What was in it.
@@ -34,6 +48,17 @@ enum Stop {
     Ended,
     /// The link belongs to another shard, where these operations are to be applied first.
     Move { to: ShardId, operations: Vec<(u32, Operation<'static>)> },
+}
+
+/// Reads once; says how much came, and whether that was the end.
+#[inline]
+fn read_once(link: &mut OpenLink, room: &mut [u8]) -> (usize, bool) {
+    let read = if room.is_empty() { Ok(None) } else { link.socket.read(&link.waker, room) };
+    match read {
+        Ok(Some(0)) | Err(_) => (0, true),
+        Ok(Some(count)) => (count, false),
+        Ok(None) => (0, false),
+    }
 }
 
 /// Reading: one read per link and turn, and everything that it brought.
@@ -77,19 +102,16 @@ impl ShardLoop {
             return;
         }
         let Some(link) = self.links.at(index) else { return };
+        if link.wire.is_some() {
+            return self.read_through(index, scratch.len());
+        }
         match std::mem::take(&mut link.unread) {
             Unread::Growing(mut own) => {
                 own.grow(scratch.len());
                 // The end of the turn counts what it holds.
                 self.links.touch(index);
                 if let Some((decoding, _)) = self.read_into(index, &mut own) {
-                    own.consume(decoding.used, decoding.need);
-                    let kept = if own.fits_into(scratch.len()) {
-                        own.keep(0, decoding.need, usize::MAX, scratch.len())
-                    } else {
-                        Unread::Growing(own)
-                    };
-                    self.after_decoding(index, decoding.stop, kept);
+                    self.after_own(index, decoding, own, scratch.len());
                 } else if let Some(link) = self.links.at(index) {
                     link.unread = Unread::Growing(own);
                 }
@@ -128,17 +150,26 @@ impl ShardLoop {
             room = room.get_mut(..end).unwrap_or_default();
         }
         let room_len = room.len();
-        let read = if room_len == 0 { Ok(None) } else { link.socket.read(&link.waker, room) };
-        let (count, over) = match read {
-            Ok(Some(0)) | Err(_) => (0, true),
-            Ok(Some(count)) => (count, false),
-            Ok(None) => (0, false),
-        };
+        let (count, over) = read_once(link, room);
         buffer.fill(count);
         if count > 0 {
             self.links.count_read(index, count);
         }
-        let decoding = if buffer.is_worth_decoding() && (count > 0 || resumed) {
+        let fetched = Fetched { read: count, new: count, room: room_len, over };
+        self.take_in(index, buffer, resumed, fetched)
+    }
+
+    /// Decodes what was fetched, and looks after the next read. `None` when there is nothing new.
+    #[inline]
+    fn take_in(
+        &mut self,
+        index: u32,
+        buffer: &Buffer,
+        resumed: bool,
+        fetched: Fetched,
+    ) -> Option<(Decoding, usize)> {
+        let Fetched { read, new, room, over } = fetched;
+        let decoding = if buffer.is_worth_decoding() && (new > 0 || resumed) {
             self.links.touch(index);
             Some(self.decode(index, buffer.filled()))
         } else {
@@ -147,15 +178,121 @@ impl ShardLoop {
         let link = self.links.at(index)?;
         let stopped = decoding.as_ref().is_some_and(|d| !matches!(d.stop, Stop::Starved));
         if stopped {
-            return decoding.map(|decoding| (decoding, count));
+            return decoding.map(|decoding| (decoding, new));
         }
         if over {
-            self.links.lose(index);
-        } else if count == room_len || (count > 0 && link.socket.watch(&link.waker)) {
+            self.end_of_input(index);
+        } else if read == room || (read > 0 && link.socket.watch(&link.waker)) {
             // The read may have left something behind: go on in the next turn, after the others.
             self.links.queue_read(index);
         }
-        decoding.map(|decoding| (decoding, count))
+        decoding.map(|decoding| (decoding, new))
+    }
+
+    #[cold]
+    fn end_of_input(&mut self, index: u32) {
+        let Some(link) = self.links.at(index) else { return };
+        match link.wire.as_ref().map(|wire| wire.input) {
+            Some(Input::Broken) => self.links.close(index, Close::Flush(Reason::MALFORMED)),
+            _ => self.links.lose(index),
+        }
+    }
+
+    /// Reads a link once through its filter, and decodes what came out.
+    fn read_through(&mut self, index: u32, shared_len: usize) {
+        let Some(link) = self.links.at(index) else { return };
+        let unread = std::mem::take(&mut link.unread);
+        let mut passage = std::mem::take(&mut self.passage);
+        let mut plain = std::mem::take(&mut passage.plain);
+        match unread {
+            Unread::Growing(mut own) => {
+                if let Some((decoding, _)) =
+                    self.pass_into(index, &mut own, &mut passage, shared_len)
+                {
+                    self.after_own(index, decoding, own, shared_len);
+                } else if let Some(link) = self.links.at(index) {
+                    link.unread = Unread::Growing(own);
+                }
+            }
+            unread => {
+                plain.restart_with(match &unread {
+                    Unread::Short(bytes) => bytes,
+                    _ => &[],
+                });
+                if let Some((decoding, new)) =
+                    self.pass_into(index, &mut plain, &mut passage, shared_len)
+                {
+                    let kept = plain.keep(decoding.used, decoding.need, new, shared_len);
+                    self.after_decoding(index, decoding.stop, kept);
+                } else if let Some(link) = self.links.at(index) {
+                    link.unread = unread;
+                }
+            }
+        }
+        passage.plain = plain;
+        self.passage = passage;
+    }
+
+    /// The same as [`Self::read_into`], through the link's filter.
+    fn pass_into(
+        &mut self,
+        index: u32,
+        buffer: &mut Buffer,
+        passage: &mut Passage,
+        shared_len: usize,
+    ) -> Option<(Decoding, usize)> {
+        let now = self.links.now;
+        passage.wire.resize(shared_len, 0);
+        let link = self.links.at(index)?;
+        let resumed = std::mem::take(&mut link.waiting);
+        let is_open = link.wire.as_ref()?.input == Input::Open;
+        // What waits already comes first, so that it does not grow from answer to answer.
+        let reads = is_open && !(resumed && !buffer.filled().is_empty());
+        let allowed = match &mut link.pace {
+            Some(pace) if reads => pace.bytes_allowed(now),
+            _ if reads => usize::MAX,
+            _ => 0,
+        };
+        let end = passage.wire.len().min(allowed);
+        let room = passage.wire.get_mut(..end).unwrap_or_default();
+        let room_len = room.len();
+        let (count, over) = read_once(link, room);
+        let mut fetched = Fetched { read: count, new: 0, room: room_len, over: over || !is_open };
+        if count > 0 {
+            self.links.count_read(index, count);
+            // Whatever the filter says or holds now, the end of the turn looks at it.
+            self.links.touch(index);
+            let link = self.links.at(index)?;
+            let (wire, before) = (link.wire.as_mut()?, buffer.filled().len());
+            let arrived = room.get_mut(..count).unwrap_or_default();
+            let passed = wire.incoming(arrived, buffer, &mut passage.reply);
+            fetched.new = buffer.filled().len() - before;
+            fetched.over |= wire.input != Input::Open;
+            if let Err(fault) = passed {
+                self.refuse_wire(index, &fault);
+            }
+        }
+        self.take_in(index, buffer, resumed, fetched)
+    }
+
+    #[cold]
+    fn refuse_wire(&mut self, index: u32, fault: &FilterFault) {
+        self.links.counters.input_refused += 1;
+        let Some(link) = self.links.table.at(index) else { return };
+        let listener = link.permit.listener();
+        self.links.per_listener.at(listener.number).input_refused += 1;
+        let listener = &listener.facts.name;
+        HostEvent::FilterFailed { listener, link: link.id, fault }.emit();
+    }
+
+    fn after_own(&mut self, index: u32, decoding: Decoding, mut own: Box<Buffer>, shared: usize) {
+        own.consume(decoding.used, decoding.need);
+        let kept = if own.fits_into(shared) {
+            own.keep(0, decoding.need, usize::MAX, shared)
+        } else {
+            Unread::Growing(own)
+        };
+        self.after_decoding(index, decoding.stop, kept);
     }
 
     fn after_scratch(&mut self, index: u32, decoding: Decoding, read: usize, scratch: &Buffer) {
@@ -343,7 +480,7 @@ impl ShardLoop {
         unread: Unread,
     ) {
         let Some(link) = self.links.at(index) else { return };
-        let output = std::mem::take(&mut link.output);
+        let (output, wire) = (std::mem::take(&mut link.output), link.wire.take());
         let Some(link) = self.links.remove(index) else { return };
         let Phase::Open(mut machine) = link.phase else { return };
         match link.socket.release() {
@@ -351,7 +488,8 @@ impl ShardLoop {
                 HostEvent::LinkMoved { link: link.id, to }.emit();
                 let (permit, pace, traffic) = (link.permit, link.pace, link.traffic);
                 let may_move = false;
-                let link = LooseLink { machine, permit, output, unread, pace, traffic, may_move };
+                let link =
+                    LooseLink { machine, permit, output, unread, wire, pace, traffic, may_move };
                 let moved = Box::new(MovedLink { stream, link, operations });
                 self.outgoing.send(to, Arrival::Moved(moved));
             }

@@ -3,18 +3,20 @@ use std::task::Waker;
 
 use core_broker::{Mail, Shard, ShardConfig};
 use core_model::{LinkId, Message, Operation, Reason, ShardId, Timestamp};
+use gateway_transport::Established;
 
-use crate::acceptor::{Accepted, Acceptor};
+use crate::acceptor::{Accepted, Acceptor, Permit};
 use crate::events::HostEvent;
 use crate::links::{Links, LooseLink, MovedLink, Traffic};
 use crate::listeners::Sweep;
 use crate::outgoing::{Arrival, Outgoing};
 use crate::rates::Pace;
-use crate::reactor::{Next, ReadyList, Socket, Token, Turn};
+use crate::reactor::{Next, ReadyList, Socket, Stream, Token, Turn};
 use crate::ring::Batch;
 use crate::shared::{Command, NodeShared};
 use crate::sys::Sys;
 use crate::unread::{Buffer, Unread};
+use crate::wire::{Passage, Wire};
 use crate::writing::earlier;
 use crate::{Close, HostLimits, LinkFacts, NodeCounters, Output};
 
@@ -34,13 +36,15 @@ pub(crate) struct ShardLoop {
     pub(crate) outgoing: Outgoing,
     /// Memory that all links are read into.
     pub(crate) scratch: Buffer,
+    /// Memory that links with filters are read through.
+    pub(crate) passage: Passage,
     /// The list of links to read that is not in use.
     pub(crate) reading: Vec<u32>,
     pub(crate) acceptors: Vec<Acceptor>,
     /// Links that are being closed, a part in each turn.
     pub(crate) sweeps: Vec<Sweep>,
     pub(crate) ready: Arc<ReadyList>,
-    node: Arc<NodeShared>,
+    pub(crate) node: Arc<NodeShared>,
     woken: Vec<Token>,
     incoming: Vec<(ShardId, Batch<Mail, Arrival>)>,
     expired: Vec<u32>,
@@ -88,6 +92,7 @@ impl ShardLoop {
             links,
             outgoing: Outgoing::new(id, Arc::clone(&node.mesh)),
             scratch: Buffer::with_len(scratch_len),
+            passage: Passage::default(),
             reading: Vec::new(),
             node,
             acceptors: Vec::new(),
@@ -197,6 +202,10 @@ impl ShardLoop {
             }
         }
         for (to, connection) in accepted {
+            if let Some(entrance) = connection.permit.listener().entrance.clone() {
+                self.send_to_lobby(connection, &entrance);
+                continue;
+            }
             if to == self.id {
                 self.open(connection);
                 continue;
@@ -208,32 +217,50 @@ impl ShardLoop {
         }
     }
 
-    /// Makes a link of a connection.
+    /// Makes a link of a connection that needs no handshake.
     fn open(&mut self, accepted: Accepted<Socket>) {
         let Accepted { socket, peer, permit } = accepted;
+        let listener = Arc::clone(&permit.listener().facts);
+        let facts = LinkFacts { listener, peer, transport: None, client_id: None };
+        self.open_link(socket, permit, &facts, None, Unread::Nothing);
+    }
+
+    /// Makes a link of a connection whose handshake is done.
+    pub(crate) fn establish(&mut self, stream: Stream, permit: Permit, established: Established) {
+        let Ok(socket) = Socket::register(stream) else { return };
+        let Established { filter, plain, peer, facts: transport, client_id } = established;
+        let listener = Arc::clone(&permit.listener().facts);
+        let facts = LinkFacts { listener, peer, transport, client_id };
+        let wire = filter.map(|filter| Box::new(Wire::new(filter)));
+        let unread = Unread::of(plain, self.scratch.len());
+        self.open_link(socket, permit, &facts, wire, unread);
+    }
+
+    fn open_link(
+        &mut self,
+        socket: Socket,
+        permit: Permit,
+        facts: &LinkFacts,
+        wire: Option<Box<Wire>>,
+        unread: Unread,
+    ) {
         // A connection that arrives in the last moment is closed without a word.
-        if self.drain != Drain::No {
+        if self.drain != Drain::No || permit.listener().is_closed() {
             return;
         }
-        let listener = permit.listener();
-        let facts = LinkFacts {
-            listener: Arc::clone(&listener.facts),
-            peer,
-            transport: None,
-            client_id: None,
-        };
-        let now = self.links.now;
-        let machine = listener.gateway.open(&facts, now);
+        let (listener, now) = (permit.listener(), self.links.now);
+        let machine = listener.gateway.open(facts, now);
         self.links.counters.links_opened += 1;
         self.links.per_listener.at(listener.number).links_opened += 1;
-        let (unread, output, may_move) = (Unread::Nothing, Output::default(), true);
         let (pace, traffic) = (Pace::new(&listener.rates, now), Traffic::new(now));
-        let loose = LooseLink { machine, permit, output, unread, pace, traffic, may_move };
+        let (output, may_move) = (Output::default(), true);
+        let loose = LooseLink { machine, permit, output, unread, wire, pace, traffic, may_move };
         let link = self.links.insert(socket, loose);
         if self.links.tracer.is_some() {
             self.links.consider_trace(link.index, None, facts.peer);
         }
-        HostEvent::LinkOpened { listener: &facts.listener.name, link, peer }.emit();
+        let (listener, peer) = (&facts.listener.name, facts.peer);
+        HostEvent::LinkOpened { listener, link, peer }.emit();
     }
 
     /// Takes over a link of another shard.

@@ -2,10 +2,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use core_model::ShardId;
+use tokio::runtime::Handle;
 
 use crate::NodeCounters;
 use crate::clock::Clock;
 use crate::control::ControlError;
+use crate::lobby::Lobby;
 use crate::outgoing::NodeMesh;
 use crate::shard_loop::ShardLoop;
 
@@ -18,6 +20,9 @@ pub(crate) struct NodeShared {
     pub(crate) shards: u16,
     pub(crate) clock: Clock,
     pub(crate) mesh: Arc<NodeMesh>,
+    /// Runs what takes long, beside the shards.
+    pub(crate) side: Handle,
+    pub(crate) lobby: Lobby,
     /// One per shard.
     desks: Vec<Desk>,
     progress: Mutex<Progress>,
@@ -68,12 +73,20 @@ struct Progress {
 }
 
 impl NodeShared {
-    /// For `shards` shards with rings of `ring_capacity` batches.
-    pub(crate) fn new(shards: u16, ring_capacity: usize) -> Self {
+    /// For `shards` shards with rings of `ring_capacity` batches, and a side of which so many
+    /// threads may compute handshakes.
+    pub(crate) fn new(
+        shards: u16,
+        ring_capacity: usize,
+        side: Handle,
+        side_threads: usize,
+    ) -> Self {
         NodeShared {
             shards,
             clock: Clock::start(),
             mesh: Arc::new(NodeMesh::new(shards, ring_capacity)),
+            side,
+            lobby: Lobby::new(side_threads),
             desks: (0..shards).map(|_| Desk::default()).collect(),
             progress: Mutex::default(),
             changed: Condvar::new(),
@@ -161,9 +174,9 @@ impl NodeShared {
         }
     }
 
-    /// The counters of all shards as they were last shown, added.
+    /// The counters of all shards as they were last shown, and those of the lobby, added.
     pub(crate) fn counters(&self) -> NodeCounters {
-        let mut sum = NodeCounters::default();
+        let mut sum = self.lobby.counters();
         for desk in &self.desks {
             sum.add(&lock(&desk.counters));
         }

@@ -17,12 +17,22 @@ pub(crate) enum Unread {
 }
 
 impl Unread {
+    /// For bytes that were there before the link. `shared_len` is the size of the buffer that all
+    /// links share.
+    pub(crate) fn of(bytes: Vec<u8>, shared_len: usize) -> Self {
+        match bytes.len() {
+            0 => Unread::Nothing,
+            len if len <= shared_len / 2 => Unread::Short(bytes),
+            len => Unread::Growing(Box::new(Buffer { bytes, filled: len, need: 0 })),
+        }
+    }
+
     /// Bytes of memory that it holds.
     pub(crate) fn len(&self) -> usize {
         match self {
             Unread::Nothing => 0,
             Unread::Short(bytes) => bytes.len(),
-            Unread::Growing(buffer) => buffer.len(),
+            Unread::Growing(buffer) => buffer.bytes.capacity(),
         }
     }
 }
@@ -82,6 +92,20 @@ impl Buffer {
         if let (Some(to), Some(from)) = (to, from) {
             to.copy_from_slice(from);
         }
+    }
+
+    /// Lets `write` append to the contents, however much that is.
+    pub(crate) fn append_with<R>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        self.bytes.truncate(self.filled);
+        let result = write(&mut self.bytes);
+        self.filled = self.bytes.len();
+        result
+    }
+
+    /// Replaces the contents by `bytes`, however many they are.
+    pub(crate) fn restart_with(&mut self, bytes: &[u8]) {
+        (self.filled, self.need) = (0, 0);
+        self.append_with(|contents| contents.extend_from_slice(bytes));
     }
 
     /// Makes room when there is none: towards the frame's size, but never to more than twice of

@@ -1,13 +1,12 @@
 use core_model::{Reason, Timestamp};
+use gateway_transport::FilterFault;
 
-use crate::Close;
-use crate::links::{Links, Phase, reclaim};
+use crate::events::HostEvent;
+use crate::links::{Links, OpenLink, Phase, discard, reclaim};
+use crate::{Close, HostCounters, PerListener};
 
 /// Output from which on a link counts as congested when the shard's buffers get scarce.
 const SCARCE_HIGH_BYTES: usize = 64 * 1024;
-/// A link that holds no more than this is not closed for the memory of all.
-const SPARED_BYTES: usize = 4096;
-
 /// Output per link that is worth a system call in the middle of a turn.
 const WORTHY_BYTES_MIN: usize = 1024;
 
@@ -54,6 +53,9 @@ impl Links {
     /// Writes what waits until the socket takes no more.
     fn write(&mut self, index: u32) {
         let Some(link) = self.table.at_mut(index) else { return };
+        if link.wire.is_some() {
+            return self.write_through(index);
+        }
         if link.output.is_empty() {
             // An event that made no output must not leave a lent buffer behind.
             reclaim(&mut link.output, 0, &mut self.pool);
@@ -65,12 +67,7 @@ impl Links {
         while !link.output.is_empty() {
             match link.socket.write(&link.waker, &link.output) {
                 Ok(Some(count)) => {
-                    self.counters.writes += 1;
-                    self.counters.bytes_written += count as u64;
-                    link.traffic.bytes_written += count as u64;
-                    let number = link.permit.listener().number;
-                    self.per_listener.at(number).bytes_written += count as u64;
-                    link.stalled_since = None;
+                    note_write(link, count, &mut self.counters, &mut self.per_listener);
                     reclaim(&mut link.output, count, &mut self.pool);
                 }
                 Ok(None) => {
@@ -78,16 +75,78 @@ impl Links {
                     link.stalled_since.get_or_insert(self.now);
                     return;
                 }
-                Err(_) => {
-                    self.close(index, Close::Now(Reason::UNSPECIFIED));
-                    if let Some(link) = self.at(index) {
-                        link.phase = Phase::Gone;
-                    }
-                    return;
-                }
+                Err(_) => return self.give_up(index),
             }
         }
     }
+
+    /// The same through a filter, whose farewell comes last.
+    fn write_through(&mut self, index: u32) {
+        let Some(link) = self.table.at_mut(index) else { return };
+        if link.output.is_empty() {
+            reclaim(&mut link.output, 0, &mut self.pool);
+        }
+        if link.blocked || matches!(link.phase, Phase::Gone) {
+            return;
+        }
+        loop {
+            let Some(wire) = &mut link.wire else { return };
+            if let Err(fault) = wire.outgoing(&mut link.output, &mut self.pool) {
+                return self.break_off(index, &fault);
+            }
+            if link.output.is_empty() && matches!(link.phase, Phase::Flushing { .. }) {
+                wire.say_farewell(&mut self.pool);
+            }
+            if wire.output.is_empty() {
+                return;
+            }
+            match link.socket.write(&link.waker, &wire.output) {
+                Ok(Some(count)) => {
+                    reclaim(&mut wire.output, count, &mut self.pool);
+                    note_write(link, count, &mut self.counters, &mut self.per_listener);
+                }
+                Ok(None) => {
+                    link.blocked = true;
+                    link.stalled_since.get_or_insert(self.now);
+                    return;
+                }
+                Err(_) => return self.give_up(index),
+            }
+        }
+    }
+
+    /// The connection is broken.
+    #[cold]
+    fn give_up(&mut self, index: u32) {
+        self.close(index, Close::Now(Reason::UNSPECIFIED));
+        if let Some(link) = self.at(index) {
+            link.phase = Phase::Gone;
+        }
+    }
+
+    /// A filter carries no more output.
+    #[cold]
+    fn break_off(&mut self, index: u32, fault: &FilterFault) {
+        let Some(link) = self.table.at_mut(index) else { return };
+        discard(&mut link.output, &mut self.pool);
+        let listener = &link.permit.listener().facts.name;
+        HostEvent::FilterFailed { listener, link: link.id, fault }.emit();
+        self.close(index, Close::Flush(Reason::UNSPECIFIED));
+        self.touch(index);
+    }
+}
+
+fn note_write(
+    link: &mut OpenLink,
+    count: usize,
+    counters: &mut HostCounters,
+    per_listener: &mut PerListener,
+) {
+    counters.writes += 1;
+    counters.bytes_written += count as u64;
+    link.traffic.bytes_written += count as u64;
+    per_listener.at(link.permit.listener().number).bytes_written += count as u64;
+    link.stalled_since = None;
 }
 
 impl Links {
@@ -104,7 +163,8 @@ impl Links {
         if !matches!(link.phase, Phase::Open(_)) {
             return;
         }
-        let len = link.output.len();
+        let wire = link.wire.as_ref().map_or(0, |wire| wire.output.len());
+        let len = link.output.len() + wire;
         match link.output_bytes_max {
             None if len > high => {
                 link.output_bytes_max = Some(len.saturating_add(overrun));
@@ -122,17 +182,39 @@ impl Links {
         }
     }
 
-    /// Closes a link that holds a noticeable part of the shard's buffers when these are all in use.
-    /// A client that reads what it gets and sends whole packets holds nothing from turn to turn.
+    /// Counts what a link holds, and closes those that hold most while the shard's buffers are all
+    /// in use. A client that reads what it gets and sends whole packets holds nothing from turn to
+    /// turn.
     fn judge_memory(&mut self, index: u32) {
-        let holds = self.recount(index);
-        if holds > SPARED_BYTES && self.buffered > self.limits.buffered_bytes_total_max {
-            self.counters.links_overrun += 1;
-            self.close(index, Close::Now(Reason::SERVER_BUSY));
-            if let Some(link) = self.at(index) {
-                link.phase = Phase::Gone;
-            }
+        self.recount(index);
+        while self.buffered > self.limits.buffered_bytes_total_max {
+            let Some(largest) = self.largest_holder(index) else { return };
+            self.cut_off(largest);
         }
+    }
+
+    /// The link that holds most: `index` if that is among them, since it is the one that grew.
+    #[cold]
+    fn largest_holder(&self, index: u32) -> Option<u32> {
+        let holds = |index: &u32| self.table.at(*index).map(|link| link.counted);
+        let mut largest = self.holders.largest();
+        if self.holders.largest().any(|other| other == index) {
+            return Some(index);
+        }
+        largest.by_ref().max_by_key(holds)
+    }
+
+    #[cold]
+    fn cut_off(&mut self, index: u32) {
+        self.counters.links_overrun += 1;
+        self.close(index, Close::Now(Reason::SERVER_BUSY));
+        if let Some(link) = self.table.at_mut(index) {
+            link.phase = Phase::Gone;
+            link.wire = None;
+            discard(&mut link.output, &mut self.pool);
+        }
+        self.recount(index);
+        self.touch(index);
     }
 
     /// Moves a closing link on, drops one that is gone, and arms the timer of all others.
@@ -143,7 +225,14 @@ impl Links {
         let linger_bytes = limits.linger_bytes_max;
         let Some(link) = self.at(index) else { return };
         if let Phase::Flushing { until, linger } = link.phase {
-            if !link.output.is_empty() {
+            let (waits, unsaid) = match &link.wire {
+                None => (!link.output.is_empty(), false),
+                Some(wire) => (!wire.output.is_empty(), !wire.has_said_farewell()),
+            };
+            if unsaid && !link.blocked {
+                // It is said in the next round.
+                self.touch(index);
+            } else if waits || unsaid {
                 if until <= now {
                     link.phase = Phase::Gone;
                 }
