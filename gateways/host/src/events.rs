@@ -35,6 +35,8 @@ pub(crate) enum HostEvent<'a> {
     FilterFailed { listener: &'a str, link: LinkId, fault: &'a FilterFault },
     /// A link's machine is through with it.
     LinkClosed { listener: &'a str, link: LinkId, reason: Reason },
+    /// A look-up had no answer.
+    LookupFailed { fault: &'static str },
     /// A shard panicked.
     ShardFailed { shard: ShardId, message: &'a str },
     /// The node has stopped.
@@ -74,6 +76,9 @@ impl HostEvent<'_> {
             }
             HostEvent::LinkClosed { listener, link, reason } => {
                 tracing::debug!(listener, link = link.index, %reason, "link closed");
+            }
+            HostEvent::LookupFailed { fault } => {
+                tracing::warn!(fault, "look-up failed");
             }
             HostEvent::ShardFailed { shard, message } => {
                 tracing::error!(shard = shard.0, error = message, "shard panicked");

@@ -17,6 +17,7 @@ mod holders;
 mod links;
 mod listeners;
 mod lobby;
+mod lookups;
 mod machine;
 mod node;
 mod outgoing;

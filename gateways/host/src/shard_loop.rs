@@ -415,6 +415,7 @@ impl Turn for ShardLoop {
         self.sweep();
         self.publish_sys();
         self.finish_links();
+        self.start_lookups();
         if !self.outgoing.hand_over(&mut self.shard) {
             self.links.counters.ring_full += 1;
         }
