@@ -6,14 +6,20 @@ use gateway_host::Gateway;
 use gateway_mqtt::{MqttConfig, MqttGateway, ProtocolVersion};
 
 use crate::config::{ListenerLimits, Transport};
-use crate::settings::{Lapse, Never, Size};
+use crate::settings::{Lapse, Never, Size, Unset};
 use crate::{Decoder, GatewaySettings, Registration, choice, decode, settings};
 
 /// All gateways of this project.
 pub fn gateways() -> &'static [Registration] {
     &[Registration {
         name: "mqtt",
-        transports: &[Transport::Tcp],
+        transports: &[
+            Transport::Tcp,
+            Transport::Tls,
+            Transport::Ws,
+            Transport::Wss,
+            Transport::Unix,
+        ],
         settings: || Box::new(Mqtt::default()),
         decoder: Some(Decoder { versions: &decode::MQTT_VERSIONS, decode: decode::decode_mqtt }),
     }]
@@ -36,8 +42,8 @@ settings! {
         /// Topic aliases that the server sets, if the client takes so many; 0 for none.
         max_topic_aliases_out: u16 = 32, 0..=65_535;
         /// Longest keep alive that a 5.0 client gets; with a value here, none at all is not
-        /// allowed.
-        max_keep_alive: Never<Lapse> = Never(None), 1_000..=65_535_000;
+        /// allowed. Unset, as the limits say.
+        max_keep_alive: Unset<Never<Lapse>> = Unset(None), 1_000..=65_535_000;
         /// Keep alive that every 5.0 client gets, whatever it wants; "never" leaves it to the
         /// client.
         server_keep_alive: Never<Lapse> = Never(None), 1_000..=65_535_000;
@@ -78,6 +84,7 @@ choice! {
 impl Mqtt {
     fn config(&self, limits: &ListenerLimits) -> MqttConfig {
         let seconds = |lapse: Lapse| u16::try_from(lapse.whole_seconds()).unwrap_or(u16::MAX);
+        let longest = self.max_keep_alive.0.map_or(limits.max_keep_alive, |own| own.0);
         MqttConfig {
             versions: self.versions.iter().map(|version| (*version).into()).collect(),
             connect_timeout_s: seconds(limits.connect_timeout),
@@ -94,7 +101,8 @@ impl Mqtt {
             topic_alias_max_in: self.max_topic_aliases_in,
             topic_alias_bytes_max: to_u32(self.max_topic_alias_bytes),
             topic_alias_max_out: self.max_topic_aliases_out,
-            keep_alive_max_s: self.max_keep_alive.0.map_or(0, seconds),
+            keep_alive_min_s: limits.min_keep_alive.map_or(0, seconds),
+            keep_alive_max_s: longest.map_or(0, seconds),
             server_keep_alive_s: self.server_keep_alive.0.map_or(0, seconds),
             response_information: self.response_information.clone(),
             check_payload_format: self.check_payload_format,

@@ -25,6 +25,7 @@ mod memory;
 mod operate;
 mod registration;
 mod serve;
+mod wiring;
 
 pub use cli::{Exit, run};
 pub use gateways::gateways;

@@ -53,8 +53,7 @@ const RETAINED_INDEX_BYTES: u64 = 128;
 /// and what the shards read and write with.
 pub fn memory_bound(config: &Config) -> MemoryBound {
     let limits = &config.node.limits;
-    let mut parts: Vec<_> =
-        config.listeners.iter().map(|listener| connections(config, listener)).collect();
+    let mut parts: Vec<_> = config.listeners.iter().map(connections).collect();
     let session = SESSION_BYTES + u64::from(limits.max_client_id_bytes);
     let sessions = u64::from(limits.max_sessions);
     let retained = u64::from(limits.max_retained_messages).saturating_mul(RETAINED_INDEX_BYTES);
@@ -97,10 +96,10 @@ pub fn memory_bound(config: &Config) -> MemoryBound {
 }
 
 /// What all connections of a listener hold at most.
-fn connections(config: &Config, listener: &Listener) -> (String, u64) {
+fn connections(listener: &Listener) -> (String, u64) {
     let table = &listener.table;
-    let inflight = INFLIGHT_BYTES * u64::from(config.node.limits.max_inflight);
-    let own = LINK_BYTES + inflight + listener.own.connection_bytes(&table.limits);
+    let inflight = INFLIGHT_BYTES * u64::from(listener.limits.session.inflight_max);
+    let own = LINK_BYTES + inflight + listener.own.connection_bytes(&listener.limits);
     let each = SPARED_BYTES.saturating_add(own);
     let count = u64::from(table.max_connections);
     let what = format!(

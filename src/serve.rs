@@ -4,15 +4,13 @@ use std::sync::{Arc, mpsc};
 use std::{process, thread};
 
 use anyhow::Context as _;
-use core_model::Plugins;
-use core_store::MemoryStore;
-use gateway_host::{ListenerConfig, ListenerFacts, Node, NodeConfig, StopReport};
+use gateway_host::{Node, StopReport};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::Exit;
-use crate::config::{Config, Durability, Listener};
+use crate::config::{Config, Durability};
 use crate::data_dir::DataDir;
-use crate::operate::{Doors, EventLog, Loaded, Operator, Running, Source};
+use crate::operate::{Doors, Loaded, Operator, Running, Source};
+use crate::{Exit, wiring};
 
 /// What the main thread is told.
 enum Notice {
@@ -53,11 +51,15 @@ fn start(source: Source, loaded: Loaded) -> anyhow::Result<Started> {
     let data_dir = DataDir::open(path).with_context(|| format!("data_dir {}", path.display()))?;
     let (notice, notices) = mpsc::channel();
     watch_signals(notice.clone()).context("cannot watch signals")?;
-    let mut node_config = node_config(config);
+    let wired = wiring::build(config, None)?;
+    for warning in &wired.warnings {
+        tracing::warn!("{warning}");
+    }
+    let mut node_config = wired.node_config(config);
     // Nobody listens any more when the server is ending already.
     node_config.on_failure = Arc::new(move |_, _| drop(notice.send(Notice::Failure)));
     let listeners = config.listeners.len();
-    let running = Running::new(source, loaded, &node_config);
+    let running = Running::new(source, loaded, wired);
     let node = Node::start(node_config)?;
     let operator = Operator::new(node.control(), data_dir, running);
     let doors = operator.open(None).context("cannot open the control socket")?;
@@ -96,40 +98,6 @@ fn exit_of(report: &StopReport) -> Exit {
         tracing::warn!(links = report.links_left, "clients were cut off at the drain timeout");
     }
     Exit::Done
-}
-
-/// A node that is as the configuration says.
-pub(crate) fn node_config(config: &Config) -> NodeConfig {
-    let node = &config.node;
-    let shards = config.shards();
-    NodeConfig {
-        shards,
-        limits: node.limits.links.host_limits(config.shards()),
-        broker_limits: Arc::new(node.limits.per_shard(shards)),
-        plugins: Arc::new(Plugins {
-            observers: vec![Arc::new(EventLog::default())],
-            ..Plugins::default()
-        }),
-        store: Arc::new(|_| Box::new(MemoryStore::immediate())),
-        sys_interval_s: node.sys_interval.0.map_or(0, |interval| interval.whole_seconds()),
-        version: concat!("manifold ", env!("CARGO_PKG_VERSION")).into(),
-        listeners: config.listeners.iter().map(listener_config).collect(),
-        ..NodeConfig::default()
-    }
-}
-
-fn listener_config(listener: &Listener) -> ListenerConfig {
-    let table = &listener.table;
-    let facts = Arc::new(ListenerFacts {
-        name: table.name.as_str().into(),
-        mountpoint: table.mountpoint.as_str().into(),
-        allow_anonymous: listener.allows_anonymous(),
-        session_limits: None,
-    });
-    let mut config = ListenerConfig::new(facts, table.bind, Arc::clone(&listener.gateway));
-    config.backlog = table.limits.backlog;
-    config.max_connections = usize::try_from(table.max_connections).unwrap_or(usize::MAX);
-    config
 }
 
 /// Sends a notice of each SIGHUP and of the first signal to stop, and ends the process at the second
@@ -211,10 +179,6 @@ fn warn_of_what_is_missing(config: &Config) {
             "this version keeps all state in memory: sessions and messages end with the process"
         ),
         Durability::Off => {}
-    }
-    for listener in config.listeners.iter().filter(|listener| !listener.allows_anonymous()) {
-        let listener = listener.table.name.as_str();
-        tracing::warn!(listener, "nobody is let in: this version has no authentication yet");
     }
 }
 

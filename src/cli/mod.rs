@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{self, Config};
 use crate::operate::{self, Source};
 use crate::registration::find_conflict;
-use crate::{Registration, memory_bound, serve};
+use crate::{Registration, memory_bound, serve, wiring};
 
 /// How the program ended, for its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,9 +151,13 @@ fn serve_command(args: ServeArgs, gateways: &[Registration]) -> Exit {
 }
 
 fn check_command(file: &Path, gateways: &[Registration]) -> Exit {
-    match read_config(file, gateways) {
-        Ok(config) => print(&summary(file, &config)),
-        Err(error) => complain(&error),
+    let config = match read_config(file, gateways) {
+        Ok(config) => config,
+        Err(error) => return complain(&error),
+    };
+    match wiring::check(&config) {
+        Ok(warnings) => print(&summary(file, &config, &warnings)),
+        Err(faults) => complain(&faults.to_string()),
     }
 }
 
@@ -162,13 +166,16 @@ fn read_config(file: &Path, gateways: &[Registration]) -> Result<Config, String>
 }
 
 /// What `check` says of a good file.
-fn summary(file: &Path, config: &Config) -> String {
+fn summary(file: &Path, config: &Config, warnings: &[String]) -> String {
     let mut text = format!("{}: no errors\n", file.display());
+    for warning in warnings {
+        text += &format!("warning: {warning}\n");
+    }
     for listener in &config.listeners {
         let table = &listener.table;
         let anonymous = match listener.allows_anonymous() {
             true => "clients without credentials are let in",
-            false => "nobody is let in, since this version has no authentication yet",
+            false => "clients without credentials are refused",
         };
         text += &format!(
             "listener {}: {} over {} on {}, at most {} connections; {anonymous}\n",

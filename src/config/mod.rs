@@ -1,20 +1,20 @@
 //! The configuration of the daemon: definitions, reading and what they mean for the core.
 
 mod check;
+mod check_node;
 mod core_limits;
 mod definitions;
+mod effective;
 mod manual;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
 use gateway_host::Gateway;
 
-pub use definitions::{
-    Durability, Format, Level, Limits, Links, ListenerLimits, ListenerTable, Log, Node, Overflow,
-    Shared, Store, Strategy, Transport,
-};
+pub use definitions::*;
+pub use effective::ListenerLimits;
 pub use manual::{default_file, markdown};
 
 use check::ListenerPlaces;
@@ -28,6 +28,10 @@ pub struct Config {
     pub node: Node,
     /// The listeners, at least one.
     pub listeners: Vec<Listener>,
+    /// The file, for messages.
+    pub file: PathBuf,
+    /// What is allowed but most likely not meant.
+    pub warnings: Vec<String>,
 }
 
 /// A checked listener.
@@ -38,6 +42,8 @@ pub struct Listener {
     pub registration: Registration,
     /// The gateway's own settings.
     pub own: Box<dyn GatewaySettings>,
+    /// The limits that hold for its clients.
+    pub limits: ListenerLimits,
     /// The gateway, made from these settings.
     pub gateway: Arc<dyn Gateway>,
 }
@@ -45,7 +51,8 @@ pub struct Listener {
 impl Listener {
     /// Whether clients without credentials are let in.
     pub fn allows_anonymous(&self) -> bool {
-        self.table.allow_anonymous.0.unwrap_or(self.table.bind.ip().is_loopback())
+        let is_open = self.table.authentication.0.is_empty() && self.table.bind.is_local();
+        self.table.allow_anonymous.0.unwrap_or(is_open)
     }
 }
 
@@ -60,6 +67,11 @@ impl Config {
             0 => thread::available_parallelism().map_or(1, |cpus| cpus.get().min(1024) as u16),
             shards => shards,
         }
+    }
+
+    /// The folder from which relative paths in the file start.
+    pub fn folder(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new(""))
     }
 
     /// The configuration without a file: one listener for MQTT on the loopback address.
@@ -78,7 +90,7 @@ impl Config {
             let mut listeners = Vec::new();
             let mut places = Vec::new();
             top.for_each_table(LISTENER, |reader| {
-                if let Some(listener) = read_listener(reader, gateways) {
+                if let Some(listener) = read_listener(reader, &node, gateways) {
                     places.push(ListenerPlaces {
                         table: reader.place(),
                         name: reader.place_of("name"),
@@ -88,24 +100,35 @@ impl Config {
                 }
             });
             if !top.has(LISTENER) {
-                listeners.extend(default_listener(gateways));
+                listeners.extend(default_listener(&node, gateways));
             }
-            check::check(top, &listeners, &places);
-            Config { node, listeners }
+            check::check_listeners(top, &listeners, &places);
+            check_node::check_node(top, &node, &listeners);
+            let warnings = check_node::warnings(&node, &listeners);
+            Config { node, listeners, file: file.to_owned(), warnings }
         })
     }
 }
 
-fn default_listener(gateways: &[Registration]) -> Option<Listener> {
+fn default_listener(node: &Node, gateways: &[Registration]) -> Option<Listener> {
     let table = ListenerTable::default();
     let registration = *gateways.iter().find(|known| known.name == table.gateway)?;
     let own = (registration.settings)();
-    let gateway = own.open(&table.limits).ok()?;
-    Some(Listener { table, registration, own, gateway })
+    let limits = ListenerLimits::new(&[], &node.limits);
+    let gateway = own.open(&limits).ok()?;
+    Some(Listener { table, registration, own, limits, gateway })
+}
+
+fn to_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// A listener, if its gateway is known. What else is wrong with it is complained about.
-fn read_listener(reader: &mut TableReader<'_, '_>, gateways: &[Registration]) -> Option<Listener> {
+fn read_listener(
+    reader: &mut TableReader<'_, '_>,
+    node: &Node,
+    gateways: &[Registration],
+) -> Option<Listener> {
     let mut table = ListenerTable::default();
     let name = reader.peek_text("gateway").unwrap_or(&table.gateway).to_owned();
     let registration = gateways.iter().find(|known| known.name == name).copied();
@@ -119,9 +142,12 @@ fn read_listener(reader: &mut TableReader<'_, '_>, gateways: &[Registration]) ->
     };
     let mut own = (registration.settings)();
     reader.read_table(registration.name, own.as_mut());
-    check::check_listener(reader, &table, &registration, &own_tables);
-    match own.open(&table.limits) {
-        Ok(gateway) => Some(Listener { table, registration, own, gateway }),
+    check::check_listener(reader, &table, node, &registration, &own_tables);
+    let zone = table.zone.0.as_ref().and_then(|name| node.zone.find(name));
+    let levels: Vec<_> = [Some(&table.limits), zone].into_iter().flatten().collect();
+    let limits = ListenerLimits::new(&levels, &node.limits);
+    match own.open(&limits) {
+        Ok(gateway) => Some(Listener { table, registration, own, limits, gateway }),
         Err(what) => {
             let place = reader.place_of(registration.name);
             reader.complain(&place, &what, None, None);

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use core_model::{BrokerLimits, Plugins};
-use gateway_host::{HostLimits, ListenerChanges, NodeConfig};
+use core_model::Plugins;
+use gateway_host::ListenerChanges;
 use serde_json::{Value as Json, json};
 
 use super::Operator;
@@ -15,7 +15,7 @@ use super::difference::{Difference, Outline};
 use super::request::{self, End, Refusal};
 use crate::Registration;
 use crate::config::Config;
-use crate::serve;
+use crate::wiring::{self, Wired};
 
 /// Where the configuration comes from.
 #[derive(Clone, Debug)]
@@ -81,21 +81,13 @@ pub(crate) fn read_config(
 pub(crate) struct Running {
     source: Source,
     loaded: Loaded,
-    plugins: Arc<Plugins>,
-    broker_limits: Arc<BrokerLimits>,
-    host_limits: HostLimits,
+    wired: Wired,
 }
 
 impl Running {
     /// At the start, with what the node was started with.
-    pub(crate) fn new(source: Source, loaded: Loaded, node: &NodeConfig) -> Self {
-        Running {
-            source,
-            loaded,
-            plugins: Arc::clone(&node.plugins),
-            broker_limits: Arc::clone(&node.broker_limits),
-            host_limits: node.limits.clone(),
-        }
+    pub(crate) fn new(source: Source, loaded: Loaded, wired: Wired) -> Self {
+        Running { source, loaded, wired }
     }
 
     /// The gateways that there are.
@@ -146,8 +138,9 @@ impl Operator {
         request: &request::Reload,
     ) -> Result<Json, Refusal> {
         let loaded = running.source.load().map_err(Refusal::refused)?;
-        let node = serve::node_config(&loaded.config);
-        let plan = self.control.plan_listeners(&node.listeners);
+        let wired = wiring::build(&loaded.config, Some(&running.wired))
+            .map_err(|faults| Refusal::refused(faults.to_string()))?;
+        let plan = self.control.plan_listeners(&wired.listeners);
         let difference = running.loaded.outline.difference(&loaded.outline);
         let summary = |is_applied: bool| {
             json!({
@@ -163,7 +156,7 @@ impl Operator {
         if plan.connections_closed() > 0 && !request.disconnect {
             return Err(Refusal::refused(would_disconnect(&plan)));
         }
-        self.apply(running, node, &plan)?;
+        self.apply(running, wired, &plan)?;
         running.loaded = loaded;
         tracing::info!("reload applied");
         Ok(summary(true))
@@ -173,30 +166,29 @@ impl Operator {
     fn apply(
         &self,
         running: &mut Running,
-        new: NodeConfig,
+        new: Wired,
         plan: &ListenerChanges,
     ) -> Result<(), Refusal> {
         let failed = |error: &dyn std::error::Error| Refusal::refused(error_text(error));
         if !plan.opened.is_empty() {
             // A new listener must not have clients before its authenticators are there.
-            let bridge = Arc::new(with_chains_of(&running.plugins, &new.plugins, &plan.opened));
+            let bridge = Arc::new(with_chains_of(&running.wired.plugins, &new.plugins, &plan.opened));
             self.control.set_plugins(bridge).map_err(|error| failed(&error))?;
         }
-        if let Err(error) = self.control.apply_listeners(new.listeners) {
+        if let Err(error) = self.control.apply_listeners(new.listeners.clone()) {
             // As it was before the bridge; a shard that does not answer now has failed for good.
-            let _ = self.control.set_plugins(Arc::clone(&running.plugins));
+            let _ = self.control.set_plugins(Arc::clone(&running.wired.plugins));
             return Err(failed(&error));
         }
         if let Err(error) = self.write_listeners() {
             tracing::warn!(%error, "listeners.json cannot be written");
         }
-        running.plugins = new.plugins;
+        running.wired = new;
+        let new = &running.wired;
+        self.control.set_plugins(Arc::clone(&new.plugins)).map_err(|error| failed(&error))?;
         self.control
-            .set_plugins(Arc::clone(&running.plugins))
+            .set_limits(&new.broker_limits, &new.host_limits)
             .map_err(|error| failed(&error))?;
-        self.control.set_limits(&new.broker_limits, &new.limits).map_err(|error| failed(&error))?;
-        running.broker_limits = new.broker_limits;
-        running.host_limits = new.limits;
         Ok(())
     }
 }

@@ -11,7 +11,9 @@ pub mod document;
 
 mod complaint;
 mod nearest;
+mod network;
 mod read;
+mod tables;
 mod values;
 
 use std::fmt::Debug;
@@ -19,8 +21,11 @@ use std::ops::RangeInclusive;
 
 pub use complaint::{Complaint, Complaints};
 pub(crate) use nearest::nearest;
+pub use network::{Bind, FileMode, Net, Rate, RateLimit};
+pub(crate) use read::quoted;
 pub use read::{Place, TableReader, read_document};
-pub use values::{ByName, Lapse, Never, Size, Unset};
+pub use tables::{Content, Listed, Named, Optional};
+pub use values::{ByName, FilePath, Lapse, List, Never, Required, Size, Unset};
 
 /// One table of the configuration file.
 pub trait Settings: Debug + Send + Sync {
@@ -54,8 +59,12 @@ pub enum Slot<'s> {
     Value(&'s mut dyn Value),
     /// A table with keys of its own.
     Table(&'s mut dyn Settings),
+    /// A table that the file may leave out, which means something else than empty.
+    Optional(&'s mut dyn OptionalTable),
     /// A table whose keys the operator chooses.
     Map(&'s mut dyn Map),
+    /// Any number of tables.
+    Tables(&'s mut dyn Tables),
 }
 
 /// Types that a field of a table may have.
@@ -110,9 +119,14 @@ pub trait Value: Debug + Send + Sync {
     /// The value as it stands in the file; `None` if it is unset.
     fn toml(&self) -> Option<String>;
 
-    /// For a value that may be unset: what it could be set to.
-    fn example(&self) -> &'static str {
-        ""
+    /// For a value that may be unset: what it could be set to, as it stands in the file.
+    fn example(&self) -> String {
+        String::new()
+    }
+
+    /// Whether the file has to set it and has not.
+    fn is_missing(&self) -> bool {
+        false
     }
 
     /// For a choice among words: these.
@@ -139,6 +153,30 @@ pub trait Map: Debug + Send + Sync {
 
     /// An entry for the manual.
     fn example(&self) -> &'static str;
+}
+
+/// A table that the file may leave out, which means something else than an empty one.
+pub trait OptionalTable: Debug + Send + Sync {
+    /// The table, which is there from now on.
+    fn open(&mut self) -> &mut dyn Settings;
+
+    /// The table with its defaults, for the manual.
+    fn example(&self) -> Box<dyn Settings>;
+}
+
+/// Any number of tables: in a list, `[[key]]`, or with names that the operator chooses, `[key.NAME]`.
+pub trait Tables: Debug + Send + Sync {
+    /// Whether they are a list.
+    fn is_list(&self) -> bool;
+
+    /// Words of the key `type`, if that key decides which other keys a table has.
+    fn kinds(&self) -> &'static [&'static str];
+
+    /// Adds a table of that name (in a list: any) and kind (without kinds: any).
+    fn add(&mut self, name: &str, kind: &str) -> &mut dyn Settings;
+
+    /// A table of that kind with its defaults, for the manual.
+    fn example(&self, kind: &str) -> Box<dyn Settings>;
 }
 
 /// Defines a table of the configuration file.
@@ -206,9 +244,64 @@ macro_rules! settings {
                 $crate::settings::Slot::Table(self)
             }
         }
+
+        impl $crate::settings::Content for $name {
+            fn of_kind(_: &str) -> Self {
+                Self::default()
+            }
+        }
     };
     (@range) => { 0..=u64::MAX };
     (@range $min:literal, $max:literal) => { $min..=$max };
+}
+
+/// Defines a table of the configuration file whose key `type` decides which other keys it has: one
+/// [`settings!`](crate::settings!) struct for each word.
+#[macro_export]
+macro_rules! kinds {
+    (
+        $(#[doc = $about:literal])*
+        $vis:vis enum $name:ident {
+            $($(#[doc = $doc:literal])* $variant:ident($table:ty) = $word:literal,)+
+        }
+    ) => {
+        $(#[doc = $about])*
+        #[derive(Clone, Debug, PartialEq)]
+        $vis enum $name {
+            $($(#[doc = $doc])* $variant($table),)+
+        }
+
+        impl $crate::settings::Settings for $name {
+            fn about(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(table) => table.about(),)+
+                }
+            }
+
+            fn fields(&mut self) -> Vec<$crate::settings::Field<'_>> {
+                match self {
+                    $(Self::$variant(table) => table.fields(),)+
+                }
+            }
+
+            fn later(&self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$variant(table) => table.later(),)+
+                }
+            }
+        }
+
+        impl $crate::settings::Content for $name {
+            const KINDS: &'static [&'static str] = &[$($word),+];
+
+            fn of_kind(kind: &str) -> Self {
+                match kind {
+                    $($word => Self::$variant(Default::default()),)+
+                    _ => unreachable!("`kind` is one of KINDS"),
+                }
+            }
+        }
+    };
 }
 
 /// Defines a choice among words as a type for a setting.
@@ -285,6 +378,10 @@ macro_rules! choice {
 
             fn words(&self) -> &'static [&'static str] {
                 &[$($word),+]
+            }
+
+            fn example(&self) -> String {
+                format!("\"{}\"", self.word())
             }
         }
     };

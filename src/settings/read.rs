@@ -3,10 +3,10 @@ use std::path::Path;
 use std::rc::Rc;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::nearest::nearest;
-use super::{Complaint, Complaints, Field, Found, Map, Refusal, Settings, Slot, Value};
+use super::{Complaint, Complaints, Field, Found, Map, Refusal, Settings, Slot, Tables, Value};
 
 /// Where something stands in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +100,19 @@ impl<'r, 'f> TableReader<'r, 'f> {
                 }
             }
         }
+        self.refuse_missing(&fields);
+    }
+
+    /// Complains about keys that have to be there.
+    fn refuse_missing(&mut self, fields: &[Field<'_>]) {
+        for field in fields {
+            let Slot::Value(value) = &field.slot else { continue };
+            if value.is_missing() && !self.has(field.key) {
+                let allowed = value.allowed(&field.range);
+                let place = self.place_of(field.key);
+                self.complain(&place, "this key is missing", Some(allowed), None);
+            }
+        }
     }
 
     /// Reads the text behind one key ahead of everything else; complaints about it come from
@@ -128,27 +141,98 @@ impl<'r, 'f> TableReader<'r, 'f> {
 
     /// Where a key's value stands, if the file has the key, else where the table begins.
     pub fn place_of(&self, key: &str) -> Place {
-        let path = join(&self.place.path, key);
-        let span = self.table.get(key).map_or(self.place.span.clone(), Spanned::span);
-        Place { path, span }
+        self.place_below(&[key])
+    }
+
+    /// Where the value stands that is reached by these keys from table to table, as far as the file
+    /// has them. A number is the place of a table in a list.
+    pub fn place_below(&self, keys: &[&str]) -> Place {
+        let mut place = self.place.clone();
+        let mut table = Some(self.table);
+        let mut list = None;
+        for key in keys {
+            let number = key.parse::<usize>().ok();
+            let element = number.and_then(|number| list.and_then(|l: &DeArray<'_>| l.get(number)));
+            let value = element.or_else(|| table.and_then(|table| table.get(*key)));
+            place.path = match element {
+                Some(_) => format!("{}[{key}]", place.path),
+                None => join(&place.path, key),
+            };
+            place.span = value.map_or(place.span, Spanned::span);
+            table = value.and_then(|value| value.get_ref().as_table());
+            list = value.and_then(|value| value.get_ref().as_array());
+        }
+        place
     }
 
     /// Calls `read` for each table of the list of tables behind `key`.
-    pub fn for_each_table(&mut self, key: &str, mut read: impl FnMut(&mut TableReader<'_, 'f>)) {
+    pub fn for_each_table(&mut self, key: &str, read: impl FnMut(&mut TableReader<'_, 'f>)) {
         let Some(list) = self.table.get(key) else { return };
-        let path = join(&self.place.path, key);
-        let at = Place { path: path.clone(), span: list.span() };
-        let DeValue::Array(elements) = list.get_ref() else {
-            let hint = format!("write [[{key}]], once for each");
+        let at = Place { path: join(&self.place.path, key), span: list.span() };
+        self.each_of_list(at, list.get_ref(), read);
+    }
+
+    fn each_of_list(
+        &mut self,
+        at: Place,
+        list: &'r DeValue<'f>,
+        mut read: impl FnMut(&mut TableReader<'_, 'f>),
+    ) {
+        let DeValue::Array(elements) = list else {
+            let hint = format!("write [[{}]], once for each", at.path);
             return self.complain(&at, "not a list of tables", None, Some(hint));
         };
         for (index, element) in elements.iter().enumerate() {
-            let place = Place { path: format!("{path}[{index}]"), span: element.span() };
+            let place = Place { path: format!("{}[{index}]", at.path), span: element.span() };
             match element.get_ref() {
-                DeValue::Table(table) => {
-                    read(&mut self.inner(table, place));
-                }
+                DeValue::Table(table) => read(&mut self.inner(table, place)),
                 _ => self.complain(&place, "not a table", None, None),
+            }
+        }
+    }
+
+    fn each_by_name(
+        &mut self,
+        at: &Place,
+        tables: &'r DeValue<'f>,
+        mut read: impl FnMut(&str, &mut TableReader<'_, 'f>),
+    ) {
+        let DeValue::Table(tables) = tables else {
+            let hint = format!("write [{}.NAME], once for each", at.path);
+            return self.complain(at, "not tables with names", None, Some(hint));
+        };
+        for (key, value) in tables {
+            let name: &str = key.get_ref();
+            let place = Place { path: join(&at.path, name), span: value.span() };
+            match value.get_ref() {
+                DeValue::Table(table) => read(name, &mut self.inner(table, place)),
+                _ => {
+                    let hint = format!("write [{}.NAME], with a name of your choice", at.path);
+                    self.complain(&place, "not a table", None, Some(hint));
+                }
+            }
+        }
+    }
+
+    /// Reads this table as one more of `tables`.
+    fn read_one_of(&mut self, tables: &mut dyn Tables, name: &str) {
+        const KIND: &str = "type";
+        let kinds = tables.kinds();
+        if kinds.is_empty() {
+            return self.read(tables.add(name, ""), &[]);
+        }
+        match self.peek_text(KIND).and_then(|word| kinds.iter().find(|kind| **kind == word)) {
+            Some(kind) => self.read(tables.add(name, kind), &[KIND]),
+            None => {
+                let what = match self.has(KIND) {
+                    true => "value not allowed",
+                    false => "this key is missing",
+                };
+                let near =
+                    self.peek_text(KIND).and_then(|word| nearest(word, kinds.iter().copied()));
+                let hint = near.map(|word| format!("did you mean \"{word}\"?"));
+                let place = self.place_of(KIND);
+                self.complain(&place, what, Some(quoted(kinds)), hint);
             }
         }
     }
@@ -189,7 +273,16 @@ impl<'r, 'f> TableReader<'r, 'f> {
                     self.read_entry(*map, key.get_ref(), &place, value.get_ref());
                 }
             }
-            (Slot::Table(_) | Slot::Map(_), _) => {
+            (Slot::Optional(table), DeValue::Table(found)) => {
+                self.inner(found, place).read(table.open(), &[]);
+            }
+            (Slot::Tables(tables), found) if tables.is_list() => {
+                self.each_of_list(place, found, |reader| reader.read_one_of(*tables, ""));
+            }
+            (Slot::Tables(tables), found) => {
+                self.each_by_name(&place, found, |name, reader| reader.read_one_of(*tables, name));
+            }
+            (Slot::Table(_) | Slot::Optional(_) | Slot::Map(_), _) => {
                 let hint = format!("write it as a table, under [{}]", place.path);
                 self.complain(&place, "not a table", None, Some(hint));
             }
@@ -268,12 +361,22 @@ impl<'r, 'f> TableReader<'r, 'f> {
 /// Where in the tables below `settings` each key has its home.
 fn list_homes(settings: &mut dyn Settings, path: &str, homes: &mut Vec<(String, &'static str)>) {
     for field in settings.fields() {
-        if let Slot::Table(table) = field.slot {
-            let path = join(path, field.key);
+        let path = join(path, field.key);
+        let mut list_all = |table: &mut dyn Settings| {
             homes.extend(table.fields().iter().map(|below| (path.clone(), below.key)));
             list_homes(table, &path, homes);
+        };
+        match field.slot {
+            Slot::Table(table) => list_all(table),
+            Slot::Optional(table) => list_all(table.example().as_mut()),
+            Slot::Value(_) | Slot::Map(_) | Slot::Tables(_) => {}
         }
     }
+}
+
+/// The words of a choice as they stand in the file.
+pub(crate) fn quoted(words: &[&str]) -> String {
+    words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
 }
 
 fn join(path: &str, key: &str) -> String {

@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::ops::{Deref, RangeInclusive};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Found, HasSlot, Map, Refusal, Slot, Value};
@@ -20,6 +20,10 @@ impl Value for bool {
 
     fn toml(&self) -> Option<String> {
         Some(self.to_string())
+    }
+
+    fn example(&self) -> String {
+        "true".into()
     }
 }
 
@@ -42,6 +46,10 @@ macro_rules! integer {
             fn toml(&self) -> Option<String> {
                 Some(self.to_string())
             }
+
+            fn example(&self) -> String {
+                "100".into()
+            }
         }
     )*};
 }
@@ -61,6 +69,10 @@ impl Value for String {
 
     fn toml(&self) -> Option<String> {
         Some(toml::Value::from(self.as_str()).to_string())
+    }
+
+    fn example(&self) -> String {
+        "\"text\"".into()
     }
 }
 
@@ -121,30 +133,144 @@ impl<T: Value + Default> Value for Vec<T> {
         let elements: Option<Vec<_>> = self.iter().map(T::toml).collect();
         Some(format!("[{}]", elements?.join(", ")))
     }
+
+    fn words(&self) -> &'static [&'static str] {
+        T::default().words()
+    }
+
+    fn example(&self) -> String {
+        format!("[{}]", T::default().example())
+    }
+}
+
+/// A list that may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct List<T>(pub Vec<T>);
+
+impl<T: Value + Default> Value for List<T> {
+    fn read(&mut self, found: Found<'_>, range: &Range) -> Result<(), Refusal> {
+        if found == Found::List(&[]) {
+            self.0.clear();
+            return Ok(());
+        }
+        self.0.read(found, range)
+    }
+
+    fn allowed(&self, range: &Range) -> String {
+        format!("{}; it may be empty", self.0.allowed(range))
+    }
+
+    fn toml(&self) -> Option<String> {
+        self.0.toml()
+    }
+
+    fn words(&self) -> &'static [&'static str] {
+        self.0.words()
+    }
+
+    fn example(&self) -> String {
+        self.0.example()
+    }
 }
 
 /// A value that may be unset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unset<T>(pub Option<T>);
 
-impl Value for Unset<bool> {
+impl<T: Value + Default> Value for Unset<T> {
     fn read(&mut self, found: Found<'_>, range: &Range) -> Result<(), Refusal> {
-        let mut value = false;
+        let mut value = T::default();
         value.read(found, range)?;
         self.0 = Some(value);
         Ok(())
     }
 
     fn allowed(&self, range: &Range) -> String {
-        false.allowed(range)
+        T::default().allowed(range)
     }
 
     fn toml(&self) -> Option<String> {
-        self.0.map(|value| value.to_string())
+        self.0.as_ref().and_then(T::toml)
     }
 
-    fn example(&self) -> &'static str {
-        "true"
+    fn words(&self) -> &'static [&'static str] {
+        T::default().words()
+    }
+
+    fn example(&self) -> String {
+        T::default().example()
+    }
+}
+
+/// A value that the file has to set if it has the table. Until then it is the type's default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Required<T> {
+    value: T,
+    is_set: bool,
+}
+
+impl<T> Deref for Required<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: Value> Value for Required<T> {
+    fn read(&mut self, found: Found<'_>, range: &Range) -> Result<(), Refusal> {
+        self.value.read(found, range)?;
+        self.is_set = true;
+        Ok(())
+    }
+
+    fn allowed(&self, range: &Range) -> String {
+        self.value.allowed(range)
+    }
+
+    fn toml(&self) -> Option<String> {
+        if self.is_set { self.value.toml() } else { None }
+    }
+
+    fn words(&self) -> &'static [&'static str] {
+        self.value.words()
+    }
+
+    fn example(&self) -> String {
+        self.value.example()
+    }
+
+    fn is_missing(&self) -> bool {
+        !self.is_set
+    }
+}
+
+/// A file that the server reads. A relative path starts at the folder of the configuration file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FilePath(PathBuf);
+
+impl FilePath {
+    /// Where the file is, when the configuration file is in `folder`.
+    pub fn in_folder(&self, folder: &Path) -> PathBuf {
+        folder.join(&self.0)
+    }
+}
+
+impl Value for FilePath {
+    fn read(&mut self, found: Found<'_>, range: &Range) -> Result<(), Refusal> {
+        self.0.read(found, range)
+    }
+
+    fn allowed(&self, _: &Range) -> String {
+        "a path, from the folder of this file on".into()
+    }
+
+    fn toml(&self) -> Option<String> {
+        self.0.toml()
+    }
+
+    fn example(&self) -> String {
+        "\"file\"".into()
     }
 }
 
@@ -152,7 +278,7 @@ impl Value for Unset<bool> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
 
-const SIZE_UNITS: [(&str, u64); 5] =
+pub(super) const SIZE_UNITS: [(&str, u64); 5] =
     [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 impl Size {
@@ -196,6 +322,10 @@ impl Value for Size {
         let text = self.text();
         let is_number = text.ends_with(|last: char| last.is_ascii_digit());
         Some(if is_number { text } else { format!("\"{text}\"") })
+    }
+
+    fn example(&self) -> String {
+        "\"64KiB\"".into()
     }
 }
 
@@ -255,6 +385,10 @@ impl Value for Lapse {
     fn toml(&self) -> Option<String> {
         Some(format!("\"{}\"", self.text()))
     }
+
+    fn example(&self) -> String {
+        "\"10s\"".into()
+    }
 }
 
 /// A value or, as `"never"`, none.
@@ -279,6 +413,10 @@ impl<T: Value + Default> Value for Never<T> {
 
     fn toml(&self) -> Option<String> {
         self.0.as_ref().map_or(Some("\"never\"".into()), T::toml)
+    }
+
+    fn example(&self) -> String {
+        T::default().example()
     }
 }
 
@@ -319,7 +457,7 @@ impl<T: Value + Default> HasSlot for ByName<T> {
 }
 
 /// `"12s"` as 12 times the unit that the text ends with.
-fn number_with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+pub(super) fn number_with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(digits)?;
     let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim_start())?;

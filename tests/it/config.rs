@@ -70,8 +70,9 @@ fn an_unknown_key_names_the_nearest_one() {
         complaints("[[listener]]\nname = \"a\"\n  max_conections = 7\n"),
         "city.toml:3:3: listener[0].max_conections: unknown key\n\
          \x20 found:   max_conections\n\
-         \x20 allowed: name, gateway, transport, bind, mountpoint, allow_anonymous, max_connections, \
-         limits, mqtt\n\
+         \x20 allowed: name, gateway, transport, bind, mode, mountpoint, authentication, \
+         allow_anonymous, max_connections, zone, proxy_protocol, proxy_protocol_from, tls, \
+         websocket, sources, limits, mqtt\n\
          \x20 did you mean `max_connections`?"
     );
 }
@@ -96,7 +97,7 @@ level = 3
 [[listener]]
 gateway = "coap"
 [[listener]]
-transport = "tls"
+transport = "dtls"
 bind = "localhost:1883"
 [listener.limits]
 max_packet_size = "12"
@@ -123,20 +124,17 @@ max_qos = 3
         "  found:   \"snyc\"\n  allowed: \"sync\", \"async\", \"off\"\n  did you mean \"sync\"?"
     ));
     assert!(all.contains("  found:   -1\n  allowed: an integer from 0 to 1024"), "{all}");
-    assert!(all.contains("  found:   \"tls\"\n  allowed: \"tcp\""), "{all}");
+    assert!(all.contains("  found:   \"dtls\"\n  allowed: \"tcp\", "), "{all}");
 }
 
 #[test]
 fn what_comes_later_is_refused_and_not_ignored() {
     for (text, path) in [
-        ("[[acl]]\nallow = [\"publish\"]\n", "acl"),
-        ("[authentication.devices]\ntype = \"file\"\n", "authentication"),
-        ("[[listener]]\n[listener.tls]\nkey = \"k\"\n", "listener[0].tls"),
-        ("[[listener]]\nproxy_protocol = \"v2\"\n", "listener[0].proxy_protocol"),
-        (
-            "[[listener]]\n[listener.limits]\nmessage_rate = \"1/s\"\n",
-            "listener[0].limits.message_rate",
-        ),
+        ("[cluster]\nname = \"a\"\n", "cluster"),
+        ("[store]\npath = \"a\"\n", "store.path"),
+        ("[http]\ncertificate = \"c\"\n", "http.certificate"),
+        ("[[listener]]\n[listener.tls]\npsk_file = \"k\"\n", "listener[0].tls.psk_file"),
+        ("[[listener]]\ntransport = \"quic\"\n", "listener[0].transport"),
     ] {
         let complaint = complaints(text);
         assert!(

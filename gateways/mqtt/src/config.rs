@@ -45,6 +45,9 @@ pub struct MqttConfig {
     pub topic_alias_bytes_max: u32,
     /// Topic aliases that the server sets, if the client takes so many (0 to 65 535); 0 for none.
     pub topic_alias_max_out: u16,
+    /// Shortest keep alive in seconds that a 5.0 client gets (1 to 65 535); 0 for any. A client that
+    /// wants none at all gets none.
+    pub keep_alive_min_s: u16,
     /// Longest keep alive in seconds that a 5.0 client gets (1 to 65 535); 0 for any, and for none
     /// at all where the client wants none.
     pub keep_alive_max_s: u16,
@@ -79,6 +82,7 @@ impl Default for MqttConfig {
             topic_alias_max_in: 32,
             topic_alias_bytes_max: 1 << 15,
             topic_alias_max_out: 32,
+            keep_alive_min_s: 0,
             keep_alive_max_s: 0,
             server_keep_alive_s: 0,
             response_information: String::new(),

@@ -38,12 +38,13 @@ impl KeepAlive {
     fn new(asked: u16, version: Version, config: &MqttConfig) -> Self {
         //= mqtt5:3.2.2-22
         //= mqtt5:3.2.2-21
+        let at_least = if asked == 0 { 0 } else { asked.max(config.keep_alive_min_s) };
         let seconds = match (config.server_keep_alive_s, config.keep_alive_max_s) {
             // Before 5.0 the client cannot be told.
             _ if !version.is_v5() => asked,
-            (0, 0) => asked,
+            (0, 0) => at_least,
             (0, max) if asked == 0 => max,
-            (0, max) => asked.min(max),
+            (0, max) => at_least.min(max),
             (all, _) => all,
         };
         KeepAlive { seconds, is_told: seconds != asked }

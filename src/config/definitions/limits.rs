@@ -1,96 +1,31 @@
-use std::path::PathBuf;
-
-use crate::settings::{ByName, Lapse, Never, Size, Unset};
+use crate::settings::{ByName, Lapse, Never, RateLimit, Size, Unset};
 use crate::{choice, settings};
 
 settings! {
-    /// The node.
-    pub struct Node {
-        /// Folder for what the server keeps: the store, `listeners.json` with the addresses in use,
-        /// and a lock against a second server in the same folder. It is created if missing.
-        data_dir: PathBuf = "manifold-data".into();
-        /// Threads that own links and sessions; 0 for as many as there are CPUs that the process
-        /// may use.
-        shards: u16 = 0, 0..=1024;
-        /// How long the server waits at its end for its clients to take their last bytes.
-        drain_timeout: Lapse = Lapse::seconds(10), 0..=3_600_000;
-        /// Time between two updates of the `$SYS` topics.
-        sys_interval: Never<Lapse> = Never(Some(Lapse::seconds(10))), 1_000..=86_400_000;
-        /// Sessions, queued and retained messages.
-        store: Store = Store::default();
-        /// What the server says about itself.
-        log: Log = Log::default();
-        /// Bounds of the core. Those of the whole node are divided evenly among the shards.
-        limits: Limits = Limits::default();
-    }
-    later ["acl", "authentication", "banned", "cluster", "http", "metrics"]
-}
-
-settings! {
-    /// Sessions, queued and retained messages.
-    pub struct Store {
-        /// What an acknowledgement promises. In this version all state is in memory and ends with
-        /// the process, whatever is written here; the server says so when it starts.
-        durability: Durability = Durability::Sync;
-    }
-    later ["path"]
-}
-
-choice! {
-    /// What an acknowledgement promises.
-    pub enum Durability {
-        /// The message is on the disk.
-        Sync = "sync",
-        /// The message will soon be on the disk.
-        Async = "async",
-        /// Nothing beyond the process.
-        Off = "off",
-    }
-}
-
-settings! {
-    /// What the server says about itself, on standard error.
-    pub struct Log {
-        /// The least severe lines that are written. The environment variable `RUST_LOG` overrules
-        /// it and can choose by module, as in `warn,gateway_host=debug`.
-        level: Level = Level::Info;
-        /// Form of the lines: with the time, or without for a collector that adds its own.
-        format: Format = Format::Text;
-    }
-}
-
-choice! {
-    /// Severity of a line.
-    pub enum Level {
-        /// The operator has to act.
-        Error = "error",
-        /// Something went wrong and was put right.
-        Warn = "warn",
-        /// Life cycle of the server.
-        Info = "info",
-        /// Life cycle of links.
-        Debug = "debug",
-        /// Every frame.
-        Trace = "trace",
-    }
-    later ["off"]
-}
-
-choice! {
-    /// Form of a line.
-    pub enum Format {
-        /// Time, level, module, message and fields.
-        Text = "text",
-        /// The same without the time.
-        Journal = "journal",
-    }
-    later ["json"]
-}
-
-settings! {
-    /// Bounds of the core. Those of the whole node are divided evenly among the shards, so that a
-    /// shard can be full a little before the node is.
+    /// Bounds of all listeners and of the node. Those of the whole node are divided evenly among the
+    /// shards, so that a shard can be full a little before the node is. A zone or a listener can
+    /// have others for its clients.
     pub struct Limits {
+        /// Largest packet that a client may send, its header included.
+        max_packet_size: Size = Size::mib(1), 128..=268_435_460;
+        /// Largest packet of a client that is not yet connected, its header included.
+        max_connect_size: Size = Size::kib(64), 128..=268_435_460;
+        /// Time that a client has from the established connection to its first complete packet.
+        connect_timeout: Lapse = Lapse::seconds(10), 1_000..=65_535_000;
+        /// Connections of a listener that the system keeps until they are accepted.
+        backlog: u32 = 1024, 1..=65_535;
+        /// New connections of a listener; those beyond it are closed at once.
+        connection_rate: RateLimit = RateLimit(None);
+        /// Packets from one connection. Beyond it the client is not read for a while.
+        message_rate: RateLimit = RateLimit(None);
+        /// Bytes from one connection. Beyond it the client is not read for a while.
+        byte_rate: RateLimit = RateLimit(None);
+        /// Shortest keep alive that a client gets, where the protocol can tell it another one than
+        /// it asks for.
+        min_keep_alive: Never<Lapse> = Never(None), 1_000..=65_535_000;
+        /// Longest keep alive that a client gets, where the protocol can tell it another one than
+        /// it asks for; with a value here, none at all is not allowed.
+        max_keep_alive: Never<Lapse> = Never(None), 1_000..=65_535_000;
         /// Unsettled QoS 1 and 2 deliveries to a client at once, whatever more it allows.
         max_inflight: u16 = 1024, 1..=65_535;
         /// Messages that wait in one session beside those in flight.
@@ -135,6 +70,62 @@ settings! {
         links: Links = Links::default();
         /// Shared subscriptions.
         shared: Shared = Shared::default();
+    }
+}
+
+settings! {
+    /// Bounds of some listeners' clients. What is unset here is as the listener's zone says if this is
+    /// a listener's table, and else as in `[limits]`, where each key is explained.
+    pub struct OwnLimits {
+        /// Largest packet that a client may send.
+        max_packet_size: Unset<Size> = Unset(None), 128..=268_435_460;
+        /// Largest packet of a client that is not yet connected.
+        max_connect_size: Unset<Size> = Unset(None), 128..=268_435_460;
+        /// Time until a client's first complete packet.
+        connect_timeout: Unset<Lapse> = Unset(None), 1_000..=65_535_000;
+        /// Connections that wait to be accepted.
+        backlog: Unset<u32> = Unset(None), 1..=65_535;
+        /// New connections of each listener.
+        connection_rate: Unset<RateLimit> = Unset(None);
+        /// Packets from one connection.
+        message_rate: Unset<RateLimit> = Unset(None);
+        /// Bytes from one connection.
+        byte_rate: Unset<RateLimit> = Unset(None);
+        /// Shortest keep alive.
+        min_keep_alive: Unset<Never<Lapse>> = Unset(None), 1_000..=65_535_000;
+        /// Longest keep alive.
+        max_keep_alive: Unset<Never<Lapse>> = Unset(None), 1_000..=65_535_000;
+        /// Unsettled QoS 1 and 2 deliveries to a client at once.
+        max_inflight: Unset<u16> = Unset(None), 1..=65_535;
+        /// Messages that wait in one session.
+        max_queued_messages: Unset<u32> = Unset(None), 0..=100_000_000;
+        /// Bytes that wait in one session.
+        max_queued_bytes: Unset<Size> = Unset(None), 0..=1_099_511_627_776;
+        /// What a full session queue drops.
+        overflow: Unset<Overflow> = Unset(None);
+        /// Whether QoS 0 messages wait for sessions whose client is away.
+        queue_qos0_offline: Unset<bool> = Unset(None);
+        /// Longest session expiry.
+        max_session_expiry: Unset<Never<Lapse>> = Unset(None), 0..=315_360_000_000;
+        /// Subscriptions of one session.
+        max_subscriptions: Unset<u32> = Unset(None), 1..=100_000_000;
+        /// Levels of a topic name or filter.
+        max_topic_levels: Unset<u16> = Unset(None), 1..=32_768;
+    }
+}
+
+settings! {
+    /// Connections that are not established yet, since a TLS, WebSocket or PROXY handshake is under
+    /// way, and look-ups of credentials. They are worked on beside the shards.
+    pub struct Handshakes {
+        /// Handshakes at once; one more connection is closed at once.
+        max: u32 = 1_024, 1..=1_000_000;
+        /// Time that a handshake may take.
+        timeout: Lapse = Lapse::seconds(10), 100..=3_600_000;
+        /// Time that a look-up of credentials may take before the client is refused.
+        lookup_timeout: Lapse = Lapse::seconds(10), 100..=3_600_000;
+        /// Threads for them; 0 for as many as there are CPUs that the process may use.
+        threads: u16 = 0, 0..=1024;
     }
 }
 
@@ -200,57 +191,4 @@ choice! {
         /// The member with the most room.
         Claim = "claim",
     }
-}
-
-settings! {
-    /// An address where clients connect, with its protocol and policy; write one for each. A file
-    /// without any has one like this.
-    pub struct ListenerTable {
-        /// Name in logs and in `listeners.json`; no two listeners have the same.
-        name: String = "mqtt".into();
-        /// Protocol spoken here.
-        gateway: String = "mqtt".into();
-        /// What carries the protocol.
-        transport: Transport = Transport::Tcp;
-        /// Address and port; port 0 lets the system choose.
-        bind: std::net::SocketAddr = std::net::SocketAddr::from(([127, 0, 0, 1], 1883));
-        /// Prefix of all topics of this listener's clients, which they do not see; `%c` stands for
-        /// the client id, `%u` for the user name.
-        mountpoint: String = String::new();
-        /// Whether clients without credentials are let in. Unset it means yes on a loopback
-        /// address; on any other address it must be set.
-        allow_anonymous: Unset<bool> = Unset(None);
-        /// Connections at once; one more is closed at once.
-        max_connections: u32 = 100_000, 1..=10_000_000;
-        /// Bounds of each connection.
-        limits: ListenerLimits = ListenerLimits::default();
-    }
-    later ["authentication", "proxy_protocol", "proxy_protocol_from", "tls", "websocket"]
-}
-
-settings! {
-    /// Bounds of each connection.
-    pub struct ListenerLimits {
-        /// Largest packet that a client may send, its header included.
-        max_packet_size: Size = Size::mib(1), 128..=268_435_460;
-        /// Largest packet of a client that is not yet connected, its header included.
-        max_connect_size: Size = Size::kib(64), 128..=268_435_460;
-        /// Time that a client has from the connection to its first complete packet.
-        connect_timeout: Lapse = Lapse::seconds(10), 1_000..=65_535_000;
-        /// Connections that the system keeps until they are accepted.
-        backlog: u32 = 1024, 1..=65_535;
-    }
-    later [
-        "byte_rate", "connection_rate", "max_queued_bytes", "max_queued_messages",
-        "max_subscriptions", "message_rate",
-    ]
-}
-
-choice! {
-    /// What carries a protocol.
-    pub enum Transport {
-        /// TCP without encryption.
-        Tcp = "tcp",
-    }
-    later ["tls", "ws", "wss", "unix", "udp", "dtls", "quic"]
 }

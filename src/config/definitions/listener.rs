@@ -1,0 +1,191 @@
+use super::OwnLimits;
+use crate::settings::{
+    Bind, FileMode, FilePath, List, Named, Net, Optional, RateLimit, Required, Unset,
+};
+use crate::{choice, settings};
+
+settings! {
+    /// An address where clients connect, with its protocol and policy; write one for each. A file
+    /// without any has one like this.
+    pub struct ListenerTable {
+        /// Name in logs and in `listeners.json`; no two listeners have the same.
+        name: String = "mqtt".into();
+        /// Protocol spoken here.
+        gateway: String = "mqtt".into();
+        /// What carries the protocol: TCP, TLS, WebSocket, WebSocket over TLS, or a Unix socket.
+        transport: Transport = Transport::Tcp;
+        /// Address and port; port 0 lets the system choose. A Unix socket has the path of its file.
+        bind: Bind = Bind::Tcp(std::net::SocketAddr::from(([127, 0, 0, 1], 1883)));
+        /// Permissions of a Unix socket; unset, the system's default.
+        mode: Unset<FileMode> = Unset(None);
+        /// Prefix of all topics of this listener's clients, which they do not see; `%c` stands for
+        /// the client id, `%u` for the user name.
+        mountpoint: String = String::new();
+        /// Names of `[authentication.NAME]` tables, asked in this order. When none of them knows a
+        /// client, it is refused.
+        authentication: List<String> = List::default();
+        /// Whether clients without credentials are let in. Unset it means yes where
+        /// `authentication` is empty, which only a loopback address or a Unix socket may leave at
+        /// that.
+        allow_anonymous: Unset<bool> = Unset(None);
+        /// Connections at once; one more is closed at once.
+        max_connections: u32 = 100_000, 1..=10_000_000;
+        /// Name of a `[zone.NAME]` table with limits.
+        zone: Unset<String> = Unset(None);
+        /// Whether a proxy stands in front of the listener and says by the PROXY protocol who its
+        /// clients are, in this version or in any.
+        proxy_protocol: ProxyProtocol = ProxyProtocol::Off;
+        /// Addresses of the proxies. They have to send the header; nobody else may.
+        proxy_protocol_from: List<Net> = List::default();
+        /// TLS, for the transports "tls" and "wss".
+        tls: Optional<ListenerTls> = Optional(None);
+        /// WebSocket, for the transports "ws" and "wss".
+        websocket: Optional<ListenerWebSocket> = Optional(None);
+        /// What each address may have that connections come from.
+        sources: ListenerSources = ListenerSources::default();
+        /// Bounds of this listener's clients.
+        limits: OwnLimits = OwnLimits::default();
+    }
+}
+
+choice! {
+    /// What carries a protocol.
+    pub enum Transport {
+        /// TCP without encryption.
+        Tcp = "tcp",
+        /// TLS over TCP.
+        Tls = "tls",
+        /// WebSocket over TCP.
+        Ws = "ws",
+        /// WebSocket over TLS.
+        Wss = "wss",
+        /// A Unix socket.
+        Unix = "unix",
+    }
+    later ["udp", "dtls", "quic"]
+}
+
+impl Transport {
+    /// Whether it is encrypted.
+    pub fn has_tls(self) -> bool {
+        matches!(self, Transport::Tls | Transport::Wss)
+    }
+
+    /// Whether WebSocket is part of it.
+    pub fn has_websocket(self) -> bool {
+        matches!(self, Transport::Ws | Transport::Wss)
+    }
+}
+
+choice! {
+    /// Version of the PROXY protocol.
+    pub enum ProxyProtocol {
+        /// None.
+        Off = "off",
+        /// Version 1, a line of text.
+        V1 = "v1",
+        /// Version 2, binary.
+        V2 = "v2",
+        /// Either.
+        Any = "any",
+    }
+}
+
+settings! {
+    /// TLS, for the transports "tls" and "wss". The files are read again at a reload.
+    pub struct ListenerTls {
+        /// The server's certificate and those up to its authority, in PEM.
+        certificate: Required<FilePath> = Required::default();
+        /// Its private key, in PEM, without a password. Only the server should be able to read it.
+        key: Required<FilePath> = Required::default();
+        /// Whether clients have to show a certificate.
+        client_auth: ClientAuth = ClientAuth::None;
+        /// The authorities that clients' certificates have to come from, in PEM.
+        client_ca: Unset<FilePath> = Unset(None);
+        /// Lists of revoked client certificates, in PEM or DER; one for each authority.
+        crl: List<FilePath> = List::default();
+        /// Lowest version that is spoken.
+        min_version: TlsVersion = TlsVersion::V12;
+        /// The field of a client's certificate that becomes its client id, whatever it sends
+        /// itself.
+        client_id: Unset<CertificateClientId> = Unset(None);
+        /// Other certificates for clients that ask for a server by this name, which can be like
+        /// `"*.example.org"`.
+        sni: Named<SniCertificate> = Named::default();
+    }
+    later ["psk_file"]
+}
+
+settings! {
+    /// Another certificate for clients that ask for this name.
+    pub struct SniCertificate {
+        /// Certificate and those up to its authority, in PEM.
+        certificate: Required<FilePath> = Required::default();
+        /// Its private key, in PEM.
+        key: Required<FilePath> = Required::default();
+    }
+}
+
+choice! {
+    /// Whether clients have to show a certificate.
+    pub enum ClientAuth {
+        /// They are not asked for one.
+        None = "none",
+        /// They may have none; one that they show must be good.
+        Optional = "optional",
+        /// Whoever has none is refused.
+        Required = "required",
+    }
+}
+
+choice! {
+    /// Version of TLS.
+    pub enum TlsVersion {
+        /// TLS 1.2
+        V12 = "1.2",
+        /// TLS 1.3
+        V13 = "1.3",
+    }
+}
+
+choice! {
+    /// A field of a certificate that becomes a client id.
+    pub enum CertificateClientId {
+        /// Common name of the subject.
+        CommonName = "common-name",
+        /// First alternative name that is a host name.
+        Dns = "dns",
+        /// First alternative name that is a mail address.
+        Email = "email",
+        /// First alternative name that is a URI.
+        Uri = "uri",
+        /// Serial number in lower-case hexadecimal.
+        Serial = "serial",
+        /// SHA-256 of the certificate in lower-case hexadecimal.
+        Fingerprint = "fingerprint",
+    }
+}
+
+settings! {
+    /// WebSocket, for the transports "ws" and "wss".
+    pub struct ListenerWebSocket {
+        /// Path of the requests; others are answered with 404.
+        path: String = "/mqtt".into();
+        /// Web pages that may connect, such as "https://example.org"; empty for all. Programs that
+        /// are not browsers send no origin and are let in.
+        origins: List<String> = List::default();
+    }
+}
+
+settings! {
+    /// What each address may have that connections come from; an IPv6 address counts by its first
+    /// 64 bits. Behind a proxy without PROXY protocol all clients have the proxy's address.
+    pub struct ListenerSources {
+        /// Connections at once; one more is closed at once.
+        max_connections: Unset<u32> = Unset(None), 1..=10_000_000;
+        /// New connections; those beyond it are closed at once.
+        connection_rate: RateLimit = RateLimit(None);
+        /// Addresses without these limits.
+        exempt: List<Net> = Net::loopback();
+    }
+}

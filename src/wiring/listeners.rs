@@ -1,0 +1,147 @@
+//! Listeners and what stands in front of them.
+
+use std::sync::Arc;
+
+use gateway_host::{
+    Bind, ListenerConfig, ListenerFacts, ListenerRates, Rate as HostRate, SourceLimits,
+};
+use gateway_transport::{
+    CertificateField, ClientAuth, Entrance, NamedFiles, ProxyRules, ProxyVersion, TlsContext,
+    TlsFiles, TlsVersion, WebSocketRules,
+};
+
+use super::Building;
+use crate::config::{self, Listener, ListenerTls, ListenerWebSocket, ProxyProtocol};
+use crate::settings::{self, Rate};
+
+/// All listeners; those at fault are left out.
+pub(super) fn build(building: &mut Building<'_>) -> Vec<ListenerConfig> {
+    let listeners = building.config.listeners.iter().enumerate();
+    listeners.filter_map(|(index, listener)| build_one(building, index, listener)).collect()
+}
+
+fn build_one(
+    building: &mut Building<'_>,
+    index: usize,
+    listener: &Listener,
+) -> Option<ListenerConfig> {
+    let table = &listener.table;
+    let limits = &listener.limits;
+    // The host takes it once it has handshakes.
+    let _entrance = entrance(building, index, listener)?;
+    let node_session = config::ListenerLimits::new(&[], &building.config.node.limits).session;
+    let facts = Arc::new(ListenerFacts {
+        name: table.name.as_str().into(),
+        mountpoint: table.mountpoint.as_str().into(),
+        allow_anonymous: listener.allows_anonymous(),
+        session_limits: (limits.session != node_session).then(|| Arc::new(limits.session.clone())),
+    });
+    let mode = table.mode.0.map(|mode| mode.0);
+    let bind = match table.bind.in_folder(building.config.folder()) {
+        settings::Bind::Tcp(address) => Bind::Tcp(address),
+        settings::Bind::Unix(path) => Bind::Unix { path, mode },
+    };
+    let sources = &table.sources;
+    Some(ListenerConfig {
+        facts,
+        bind,
+        backlog: limits.backlog,
+        max_connections: usize::try_from(table.max_connections).unwrap_or(usize::MAX),
+        gateway: Arc::clone(&listener.gateway),
+        rates: ListenerRates {
+            connection: limits.connection_rate.map(rate),
+            message: limits.message_rate.map(rate),
+            byte: limits.byte_rate.map(rate),
+            source: SourceLimits {
+                connections: sources.max_connections.0,
+                connection: sources.connection_rate.0.map(rate),
+                exempt: sources.exempt.0.iter().map(|net| net.0).collect(),
+            },
+        },
+    })
+}
+
+fn rate(rate: Rate) -> HostRate {
+    HostRate { per_second: rate.per_second, burst: rate.burst }
+}
+
+/// What stands between a listener's socket and its gateway.
+fn entrance(building: &mut Building<'_>, index: usize, listener: &Listener) -> Option<Entrance> {
+    let table = &listener.table;
+    let version = match table.proxy_protocol {
+        ProxyProtocol::Off => None,
+        ProxyProtocol::V1 => Some(ProxyVersion::V1),
+        ProxyProtocol::V2 => Some(ProxyVersion::V2),
+        ProxyProtocol::Any => Some(ProxyVersion::Any),
+    };
+    let trusted = || table.proxy_protocol_from.0.iter().map(|net| net.0).collect();
+    let (mut tls, mut client_id) = (None, None);
+    if let Some(own) = &table.tls.0 {
+        let files = tls_files(building, own);
+        let key = format!("listener[{index}].tls");
+        building.warn_if_readable_by_others(&key, &files.key);
+        for named in &files.names {
+            building.warn_if_readable_by_others(&format!("{key}.sni.{}", named.name), &named.key);
+        }
+        tls = Some(Arc::new(building.keep(&key, TlsContext::new(&files))?));
+        client_id = own.client_id.0.map(certificate_client_id);
+    }
+    let websocket = table.transport.has_websocket().then(|| websocket_rules(&table.websocket.0));
+    Some(Entrance {
+        proxy: version.map(|version| ProxyRules { version, trusted: trusted() }),
+        tls,
+        websocket,
+        client_id,
+    })
+}
+
+fn tls_files(building: &Building<'_>, own: &ListenerTls) -> TlsFiles {
+    let folder = building.config.folder();
+    TlsFiles {
+        certificate: own.certificate.in_folder(folder),
+        key: own.key.in_folder(folder),
+        names: own
+            .sni
+            .list
+            .iter()
+            .map(|(name, files)| NamedFiles {
+                name: name.as_str().into(),
+                certificate: files.certificate.in_folder(folder),
+                key: files.key.in_folder(folder),
+            })
+            .collect(),
+        client_ca: own.client_ca.0.as_ref().map(|path| path.in_folder(folder)),
+        client_auth: match own.client_auth {
+            config::ClientAuth::None => ClientAuth::None,
+            config::ClientAuth::Optional => ClientAuth::Optional,
+            config::ClientAuth::Required => ClientAuth::Required,
+        },
+        crls: own.crl.0.iter().map(|path| path.in_folder(folder)).collect(),
+        min_version: match own.min_version {
+            config::TlsVersion::V12 => TlsVersion::V1_2,
+            config::TlsVersion::V13 => TlsVersion::V1_3,
+        },
+        alpn: Vec::new(),
+    }
+}
+
+fn websocket_rules(own: &Option<ListenerWebSocket>) -> WebSocketRules {
+    let own = own.clone().unwrap_or_default();
+    WebSocketRules {
+        paths: vec![own.path.into()],
+        origins: own.origins.0.into_iter().map(Into::into).collect(),
+        ..WebSocketRules::default()
+    }
+}
+
+fn certificate_client_id(field: config::CertificateClientId) -> CertificateField {
+    use config::CertificateClientId as Own;
+    match field {
+        Own::CommonName => CertificateField::CommonName,
+        Own::Dns => CertificateField::Dns,
+        Own::Email => CertificateField::Email,
+        Own::Uri => CertificateField::Uri,
+        Own::Serial => CertificateField::Serial,
+        Own::Fingerprint => CertificateField::Fingerprint,
+    }
+}

@@ -1,0 +1,146 @@
+//! From a checked configuration to the parts of a node: listeners, plug-ins, limits. Starting and
+//! reloading go through here alike, so that a server that was reloaded is what a restarted one would
+//! be.
+//!
+//! This is where the files are read that a configuration names.
+
+mod listeners;
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::{fmt, fs};
+
+use core_model::{BrokerLimits, Plugins};
+use core_store::MemoryStore;
+use gateway_host::{HostLimits, ListenerConfig, NodeConfig};
+
+use crate::config::Config;
+use crate::operate::EventLog;
+
+/// What a configuration comes to.
+pub(crate) struct Wired {
+    /// Where clients connect.
+    pub(crate) listeners: Vec<ListenerConfig>,
+    /// Authenticators, rules, bans.
+    pub(crate) plugins: Arc<Plugins>,
+    /// Bounds of each shard's core.
+    pub(crate) broker_limits: Arc<BrokerLimits>,
+    /// Bounds of each shard's links.
+    pub(crate) host_limits: HostLimits,
+    /// What is allowed but most likely not meant, for the operator.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What is wrong with a file that the configuration names, or with the configuration in its light.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// The key, such as `listener[0].tls.certificate`.
+    pub(crate) key: String,
+    /// The file and what is wrong with it.
+    pub(crate) what: String,
+}
+
+/// Everything that is wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
+pub(crate) struct Faults {
+    /// The configuration file.
+    file: String,
+    /// At least one.
+    pub(crate) list: Vec<Fault>,
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.list.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{}: {}: {}", self.file, fault.key, fault.what)?;
+        }
+        Ok(())
+    }
+}
+
+/// What building goes on with: the configuration, and what was found wrong so far.
+struct Building<'c> {
+    config: &'c Config,
+    faults: Vec<Fault>,
+    warnings: Vec<String>,
+}
+
+impl Building<'_> {
+    /// Takes down what is wrong at a key.
+    fn fault(&mut self, key: impl Into<String>, what: impl fmt::Display) {
+        self.faults.push(Fault { key: key.into(), what: what.to_string() });
+    }
+
+    /// The result, or else takes down at which key it went wrong.
+    fn keep<T, E: fmt::Display>(&mut self, key: &str, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.fault(key, error)).ok()
+    }
+
+    /// Warns of a file with a secret that any user of the machine can read.
+    fn warn_if_readable_by_others(&mut self, key: &str, file: &Path) {
+        // A file that cannot be looked at is complained about by whoever reads it.
+        let mode = fs::metadata(file).map_or(0, |facts| facts.permissions().mode());
+        if mode & 0o004 != 0 {
+            let what = format!("{key}: {}: everybody on this machine can read it", file.display());
+            self.warnings.push(what);
+        }
+    }
+}
+
+/// Reads all files that the configuration names and builds the parts of a node. What should outlive
+/// a reload, such as bans and remembered answers, is taken over from `previous`.
+///
+/// # Errors
+/// All files that cannot be read or hold what they should not.
+pub(crate) fn build(config: &Config, _previous: Option<&Wired>) -> Result<Wired, Faults> {
+    let warnings = config.warnings.clone();
+    let mut building = Building { config, faults: Vec::new(), warnings };
+    let listeners = listeners::build(&mut building);
+    let plugins = Arc::new(Plugins {
+        observers: vec![Arc::new(EventLog::default())],
+        ..Plugins::default()
+    });
+    if !building.faults.is_empty() {
+        let file = config.file.display().to_string();
+        return Err(Faults { file, list: building.faults });
+    }
+    let shards = config.shards();
+    let node = &config.node;
+    Ok(Wired {
+        listeners,
+        plugins,
+        broker_limits: Arc::new(node.limits.per_shard(shards)),
+        host_limits: node.host_limits(shards),
+        warnings: building.warnings,
+    })
+}
+
+/// Whether everything that a configuration names is there and good, with warnings. Nothing outside
+/// is touched but to read it.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn check(config: &Config) -> Result<Vec<String>, Faults> {
+    build(config, None).map(|wired| wired.warnings)
+}
+
+impl Wired {
+    /// What a node starts with.
+    pub(crate) fn node_config(&self, config: &Config) -> NodeConfig {
+        NodeConfig {
+            shards: config.shards(),
+            limits: self.host_limits.clone(),
+            broker_limits: Arc::clone(&self.broker_limits),
+            plugins: Arc::clone(&self.plugins),
+            store: Arc::new(|_| Box::new(MemoryStore::immediate())),
+            sys_interval_s: config.node.sys_interval.0.map_or(0, |every| every.whole_seconds()),
+            version: concat!("manifold ", env!("CARGO_PKG_VERSION")).into(),
+            listeners: self.listeners.clone(),
+            ..NodeConfig::default()
+        }
+    }
+}
