@@ -27,8 +27,7 @@ fn build_one(
 ) -> Option<ListenerConfig> {
     let table = &listener.table;
     let limits = &listener.limits;
-    // The host takes it once it has handshakes.
-    let _entrance = entrance(building, index, listener)?;
+    let entrance = entrance(building, index, listener)?;
     let node_session = config::ListenerLimits::new(&[], &building.config.node.limits).session;
     let facts = Arc::new(ListenerFacts {
         name: table.name.as_str().into(),
@@ -48,6 +47,7 @@ fn build_one(
         backlog: limits.backlog,
         max_connections: usize::try_from(table.max_connections).unwrap_or(usize::MAX),
         gateway: Arc::clone(&listener.gateway),
+        entrance: (!entrance.is_open()).then(|| Arc::new(entrance)),
         rates: ListenerRates {
             connection: limits.connection_rate.map(rate),
             message: limits.message_rate.map(rate),
