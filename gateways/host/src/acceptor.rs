@@ -30,10 +30,15 @@ pub(crate) struct Listener {
     pub(crate) entrance: Option<Arc<Entrance>>,
     pub(crate) max_connections: usize,
     pub(crate) rates: ListenerRates,
-    connections: Arc<AtomicUsize>,
-    /// Whether it is gone: connections under way to a shard are not to become links.
-    closed: Arc<AtomicBool>,
+    /// What it shares with what it was before its settings changed.
+    state: Arc<ListenerState>,
+}
+
+#[derive(Debug, Default)]
+struct ListenerState {
+    connections: AtomicUsize,
     sources: Arc<Sources>,
+    closed: AtomicBool,
 }
 
 impl std::fmt::Debug for Listener {
@@ -45,22 +50,15 @@ impl std::fmt::Debug for Listener {
 impl Listener {
     /// From its configuration.
     pub(crate) fn new(number: u16, config: &ListenerConfig) -> Arc<Self> {
-        Self::build(number, config, Arc::default(), Arc::default(), Arc::default())
+        Self::build(number, config, Arc::default())
     }
 
     /// The same listener with new settings, for links to come.
     pub(crate) fn renewed(&self, config: &ListenerConfig) -> Arc<Self> {
-        let (connections, sources) = (Arc::clone(&self.connections), Arc::clone(&self.sources));
-        Self::build(self.number, config, connections, sources, Arc::clone(&self.closed))
+        Self::build(self.number, config, Arc::clone(&self.state))
     }
 
-    fn build(
-        number: u16,
-        config: &ListenerConfig,
-        connections: Arc<AtomicUsize>,
-        sources: Arc<Sources>,
-        closed: Arc<AtomicBool>,
-    ) -> Arc<Self> {
+    fn build(number: u16, config: &ListenerConfig, state: Arc<ListenerState>) -> Arc<Self> {
         Arc::new(Listener {
             number,
             facts: Arc::clone(&config.facts),
@@ -69,25 +67,24 @@ impl Listener {
             entrance: config.entrance.clone().filter(|entrance| !entrance.is_open()),
             max_connections: config.max_connections,
             rates: config.rates.clone(),
-            connections,
-            closed,
-            sources,
+            state,
         })
-    }
-
-    /// No more links.
-    pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether it is gone.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
     }
 
     /// Connections that hold a permit now.
     pub(crate) fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
+        self.state.connections.load(Ordering::Relaxed)
+    }
+
+    /// It is gone: no connection of it becomes a link any more.
+    pub(crate) fn close(&self) {
+        self.state.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is gone. Connections may still be on their way to a shard that has closed its
+    /// links already.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.closed.load(Ordering::Relaxed)
     }
 
     fn admit(self: &Arc<Self>) -> Option<Permit> {
@@ -95,13 +92,13 @@ impl Listener {
         if self.connections() >= self.max_connections {
             return None;
         }
-        self.connections.fetch_add(1, Ordering::Relaxed);
+        self.state.connections.fetch_add(1, Ordering::Relaxed);
         Some(Permit { listener: Arc::clone(self), source: None })
     }
 
     /// Connections that were refused for their source.
     pub(crate) fn refused_by_source(&self) -> u64 {
-        self.sources.refused()
+        self.state.sources.refused()
     }
 }
 
@@ -124,7 +121,7 @@ impl Permit {
     #[must_use]
     pub(crate) fn admit_source(&mut self, peer: SocketAddr, now: Timestamp) -> bool {
         let listener = &self.listener;
-        match listener.sources.admit(&listener.rates.source, peer.ip(), now) {
+        match listener.state.sources.admit(&listener.rates.source, peer.ip(), now) {
             Ok(hold) => {
                 self.source = hold;
                 true
@@ -136,7 +133,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.listener.connections.fetch_sub(1, Ordering::Relaxed);
+        self.listener.state.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

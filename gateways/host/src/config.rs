@@ -116,9 +116,9 @@ pub struct Rate {
 pub struct ListenerRates {
     /// New connections; one beyond it is closed at once.
     pub connection: Option<Rate>,
-    /// Frames from one link. A link beyond it is read no more until it may go on.
+    /// Messages that one link publishes. A link beyond it is read no more until it may go on.
     pub message: Option<Rate>,
-    /// Bytes from one link, in the same way.
+    /// Bytes that come from one link's socket, in the same way.
     pub byte: Option<Rate>,
     /// For each address that connections come from.
     pub source: SourceLimits,

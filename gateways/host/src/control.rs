@@ -100,9 +100,7 @@ impl Control {
     pub fn set_plugins(&self, plugins: Arc<Plugins>) -> Result<(), ControlError> {
         let mut extras = lock(&self.extras);
         extras.plugins = plugins;
-        let plugins = extras.plugins();
-        drop(extras);
-        self.replace_plugins(plugins)
+        self.replace_plugins(&extras)
     }
 
     /// Replaces the limits of all shards: those of the core, and those of links, which count for
@@ -156,10 +154,10 @@ impl Control {
             TraceFilter::Address(net) => Whom::Address(net),
             TraceFilter::Topic(filter) => {
                 extras.topics.push((id, Arc::new(TopicTrace::new(filter, clock, outlet))));
-                let plugins = extras.plugins();
+                let replaced = self.replace_plugins(&extras);
+                // The stream's end needs the lock, should it come now.
                 drop(extras);
-                self.replace_plugins(plugins)?;
-                return Ok(stream);
+                return replaced.map(|()| stream);
             }
         };
         drop(extras);
@@ -192,7 +190,6 @@ impl Control {
         let before = extras.topics.len();
         extras.topics.retain(|(topic, _)| *topic != id);
         let plugins = (extras.topics.len() < before).then(|| extras.plugins());
-        drop(extras);
         self.shared.command_all(|| {
             let plugins = plugins.clone();
             Command::Run(Box::new(move |loops: &mut ShardLoop| match plugins {
@@ -202,7 +199,9 @@ impl Control {
         });
     }
 
-    fn replace_plugins(&self, plugins: Arc<Plugins>) -> Result<(), ControlError> {
+    /// Under the lock of `extras`, so that all shards get the same plug-ins last.
+    fn replace_plugins(&self, extras: &Extras) -> Result<(), ControlError> {
+        let plugins = extras.plugins();
         self.shared.ask_all(move |loops| loops.shard.set_plugins(plugins))?;
         Ok(())
     }

@@ -35,6 +35,8 @@ pub(crate) struct OpenLink {
     /// How fast it may send, if its listener has rates.
     pub(crate) pace: Option<Box<Pace>>,
     pub(crate) traffic: Traffic,
+    /// The number of its listener.
+    pub(crate) listener: u16,
     /// Whether the socket takes no output; it is not tried again before its waker says so.
     pub(crate) blocked: bool,
     /// Since when output waits of which the socket has taken nothing.
@@ -229,6 +231,7 @@ impl Links {
             output: loose.output,
             unread: loose.unread,
             wire: loose.wire,
+            listener: loose.permit.listener().number,
             permit: loose.permit,
             pace: loose.pace,
             traffic: loose.traffic,
@@ -462,7 +465,7 @@ impl Sink for Links {
         let Some(link) = self.table.at(index) else { return };
         if link.id == slot.link {
             if matches!(event, Event::Deliver(_)) {
-                self.per_listener.at(link.permit.listener().number).deliveries += 1;
+                self.per_listener.at(link.listener).deliveries += 1;
             }
             self.call(index, |machine, context| machine.on_event(slot.number, event, context));
         }

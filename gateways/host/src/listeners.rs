@@ -454,7 +454,7 @@ impl ShardLoop {
 
     fn sweep_link(&mut self, index: u32, listener: Option<u16>) {
         let Some(link) = self.links.at(index) else { return };
-        let concerned = listener.is_none_or(|number| link.permit.listener().number == number);
+        let concerned = listener.is_none_or(|number| link.listener == number);
         if !concerned || !matches!(link.phase, Phase::Open(_)) {
             return;
         }

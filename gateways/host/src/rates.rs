@@ -168,7 +168,7 @@ impl Links {
         let Some(pace) = &mut link.pace else { return true };
         let wait = pace.judge(now);
         if wait == Wait::Begins {
-            let number = link.permit.listener().number;
+            let number = link.listener;
             self.per_listener.at(number).throttled += 1;
         }
         // The end of the turn arms the timer: for its return, or for its machine again.
@@ -187,7 +187,7 @@ impl Links {
         if let Some(pace) = &mut link.pace {
             pace.spend_bytes(bytes);
         }
-        self.per_listener.at(link.permit.listener().number).bytes_read += bytes as u64;
+        self.per_listener.at(link.listener).bytes_read += bytes as u64;
     }
 
     /// A link with a pace has published so many messages.

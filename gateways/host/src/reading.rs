@@ -324,7 +324,7 @@ impl ShardLoop {
         let Some(link) = self.links.at(index) else {
             return Decoding { used: 0, need: 0, stop: Stop::Ended };
         };
-        let number = link.permit.listener().number;
+        let number = link.listener;
         let allowed = link.pace.as_mut().map_or(u32::MAX, |pace| pace.messages_allowed(now));
         let mut handled = Handled::default();
         let decoding = self.decode_up_to(index, input, allowed, &mut handled);
@@ -462,12 +462,10 @@ impl ShardLoop {
     fn refuse_input(&mut self, index: u32, error: &codec_wire::DecodeError) {
         self.links.counters.input_refused += 1;
         if let Some(link) = self.links.at(index) {
-            let number = link.permit.listener().number;
-            self.links.per_listener.at(number).input_refused += 1;
-        }
-        if let Some(link) = self.links.at(index) {
+            let number = link.listener;
             let listener = &link.permit.listener().facts.name;
             HostEvent::InputRefused { listener, link: link.id, error }.emit();
+            self.links.per_listener.at(number).input_refused += 1;
         }
     }
 

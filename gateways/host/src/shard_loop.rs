@@ -275,7 +275,8 @@ impl ShardLoop {
         };
         self.links.counters.links_moved += 1;
         let id = self.links.insert(socket, link);
-        if self.drain != Drain::No {
+        let is_late = self.links.at(id.index).is_some_and(|l| l.permit.listener().is_closed());
+        if self.drain != Drain::No || is_late {
             self.links.close(id.index, Close::Flush(Reason::SERVER_SHUTTING_DOWN));
             self.apply_pending();
             return;

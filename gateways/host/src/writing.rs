@@ -145,7 +145,7 @@ fn note_write(
     counters.writes += 1;
     counters.bytes_written += count as u64;
     link.traffic.bytes_written += count as u64;
-    per_listener.at(link.permit.listener().number).bytes_written += count as u64;
+    per_listener.at(link.listener).bytes_written += count as u64;
     link.stalled_since = None;
 }
 
