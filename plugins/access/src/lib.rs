@@ -7,9 +7,14 @@
 mod acl;
 mod bans;
 mod flapping;
+mod http;
+mod jwt;
+mod placeholder;
 
 pub use acl::{
     AclFileError, AclRule, AclRules, CertificateText, RuleError, RuleText, parse_rules, read_rules,
 };
 pub use bans::{Ban, BanError, BanList, BanTarget};
 pub use flapping::{Flapping, FlappingConfig};
+pub use http::HttpClientError;
+pub use jwt::{JwksUrl, Jwt, JwtAlgorithm, JwtConfig, JwtError, JwtKeys, TokenFrom};

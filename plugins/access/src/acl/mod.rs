@@ -5,6 +5,7 @@
 //! topic of its filter, unless a rule before that denies one of them. So `#` does not reach what is
 //! denied, and topics that begin with `$` must be named.
 
+mod claims;
 mod compiled;
 mod file;
 mod filter;
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use core_model::{Authorizer, Permissions, Principal};
 
+pub(crate) use self::claims::rules_of;
 pub use self::file::{AclFileError, parse_rules, read_rules};
 pub use self::rule::{AclRule, CertificateText, RuleError, RuleText};
 

@@ -245,7 +245,7 @@ fn patterns(texts: &[String]) -> Option<Box<[Pattern]>> {
 
 /// A value or a list of values. An empty list is refused: it would be taken for no condition at
 /// all.
-fn one_or_more<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+pub(super) fn one_or_more<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,

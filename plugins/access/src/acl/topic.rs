@@ -1,5 +1,7 @@
 use core_model::{Filter, Principal};
 
+use crate::placeholder::{Values, fill};
+
 /// A filter of a rule as it is written, with its placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TopicRule {
@@ -9,15 +11,6 @@ pub(crate) struct TopicRule {
     pub(crate) literally: bool,
     /// Whether a placeholder is in it.
     pub(crate) has_placeholder: bool,
-}
-
-/// What a client fills in for a placeholder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Placeholder {
-    ClientId,
-    User,
-    Listener,
-    CommonName,
 }
 
 impl TopicRule {
@@ -34,7 +27,7 @@ impl TopicRule {
             return Err("names a share; rules see a filter without its $share/{name}/".into());
         }
         let mut has_placeholder = false;
-        let filled = replace(text, |_| {
+        let filled = fill(text, |_| {
             has_placeholder = true;
             Some("x")
         });
@@ -49,65 +42,13 @@ impl TopicRule {
     /// must stay within its level and out of the topics that begin with `$`; in one that forbids,
     /// it is taken as it is, so that nobody escapes a rule by his name.
     pub(crate) fn fill(&self, client: &Principal, allows: bool) -> Option<Box<str>> {
-        let filled = replace(&self.text, |placeholder| {
-            let value = placeholder.value(client).filter(|value| !value.is_empty())?;
+        let values = Values::of(client);
+        let filled = fill(&self.text, |placeholder| {
+            let value = values.value(placeholder)?;
             let leaves_level = allows && value.contains('/');
             (!leaves_level && !value.contains(['+', '#', '\0'])).then_some(value)
         })?;
         let into_dollar = filled.starts_with('$') && !self.text.starts_with('$');
         (!(allows && into_dollar)).then_some(filled.into())
     }
-}
-
-impl Placeholder {
-    fn value(self, client: &Principal) -> Option<&str> {
-        match self {
-            Placeholder::ClientId => Some(&client.client.client_id),
-            Placeholder::User => client.identity.user.as_deref(),
-            Placeholder::Listener => Some(&client.listener),
-            Placeholder::CommonName => {
-                client.transport.as_ref()?.certificate.as_ref()?.common_name.as_deref()
-            }
-        }
-    }
-
-    /// The placeholder at the start of `text`, which begins behind a `%`, and its length.
-    fn at(text: &str) -> Option<(Self, usize)> {
-        let mut letters = text.chars();
-        match letters.next()? {
-            'c' => {
-                // `%cnode` is a client identifier and "node".
-                let name = letters.next() == Some('n')
-                    && !letters.next().is_some_and(char::is_alphanumeric);
-                Some(if name { (Placeholder::CommonName, 2) } else { (Placeholder::ClientId, 1) })
-            }
-            'u' => Some((Placeholder::User, 1)),
-            'l' => Some((Placeholder::Listener, 1)),
-            _ => None,
-        }
-    }
-}
-
-/// `text` with its placeholders replaced; `None` as soon as one has no value.
-fn replace<'v>(
-    text: &str,
-    mut value: impl FnMut(Placeholder) -> Option<&'v str>,
-) -> Option<String> {
-    let mut filled = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, behind)) = rest.split_once('%') {
-        filled.push_str(before);
-        match Placeholder::at(behind) {
-            Some((placeholder, length)) => {
-                filled.push_str(value(placeholder)?);
-                rest = behind.get(length..).unwrap_or("");
-            }
-            None => {
-                filled.push('%');
-                rest = behind;
-            }
-        }
-    }
-    filled.push_str(rest);
-    Some(filled)
 }

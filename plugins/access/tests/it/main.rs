@@ -3,3 +3,5 @@
 
 mod acl;
 mod bans;
+mod jwt;
+mod server;
