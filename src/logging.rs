@@ -18,6 +18,6 @@ pub(crate) fn start(log: &Log) {
     let _ = match log.format {
         Format::Text => lines.try_init(),
         Format::Journal => lines.without_time().try_init(),
-        Format::Json => lines.json().try_init(),
+        Format::Json => lines.json().flatten_event(true).try_init(),
     };
 }

@@ -62,7 +62,7 @@ fn start(source: Source, loaded: Loaded) -> anyhow::Result<Started> {
     let running = Running::new(source, loaded, wired);
     let node = Node::start(node_config)?;
     let operator = Operator::new(node.control(), data_dir, running);
-    let doors = operator.open(None).context("cannot open the control socket")?;
+    let doors = operator.open()?;
     operator.write_listeners().context("cannot write listeners.json")?;
     tracing::info!(shards = node.shards(), listeners, "manifold serves");
     Ok(Started { node, notices, operator, doors })

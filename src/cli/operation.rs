@@ -383,6 +383,7 @@ const CLIENT_COLUMNS: &[Column] = &[
     column("CLIENT", "client", Form::Text),
     column("GATEWAY", "gateway", Form::Text),
     column("CONNECTED", "connected", Form::YesNo),
+    column("SINCE", "changed_at_ms", Form::Moment),
     column("USER", "user", Form::Text),
     column("LISTENER", "listener", Form::Text),
     column("ADDRESS", "address", Form::Text),
@@ -481,12 +482,13 @@ fn details(json: &Json, depth: usize) -> String {
 
 /// A key as people read it, and the form of its value, which its end tells.
 fn label(key: &str) -> (String, Form) {
-    let (name, form) = match key {
-        _ if key.ends_with("_bytes") || key == "bytes" => (key, Form::Bytes),
-        _ => match key.strip_suffix("_ms") {
-            Some(name) => (name, Form::Time),
-            None => (key, Form::YesNo),
-        },
+    let ends: [(&str, Form); 3] =
+        [("_at_ms", Form::Moment), ("_ms", Form::Time), ("_s", Form::Seconds)];
+    let end = ends.iter().find_map(|(end, form)| Some((key.strip_suffix(end)?, *form)));
+    let (name, form) = match end {
+        Some(found) => found,
+        None if key.ends_with("_bytes") || key == "bytes" => (key, Form::Bytes),
+        None => (key, Form::YesNo),
     };
     (name.replace('_', " "), form)
 }
@@ -538,20 +540,13 @@ fn trace_line(item: &Json) -> String {
     };
     let who = text("client").or_else(|| text("address")).unwrap_or_else(|| "?".into());
     let what = text("what").unwrap_or_default();
-    let mut line = format!("{} {who} {direction} {what}", time_of_day(at));
+    let mut line = format!("{} {who} {direction} {what}", table::time_of_day(at));
     for key in ["frame", "error"] {
         if let Some(json) = item.get(key) {
             line += &format!(" {json}");
         }
     }
     line + "\n"
-}
-
-/// Milliseconds since the Unix epoch as the time of the day, UTC.
-fn time_of_day(ms: u64) -> String {
-    let (seconds, rest) = (ms / 1000 % 86_400, ms % 1000);
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{hours:02}:{minutes:02}:{seconds:02}.{rest:03}")
 }
 
 #[cfg(test)]
@@ -567,7 +562,6 @@ mod tests {
         assert!(parse_time("10").unwrap_err().contains("a duration"));
         assert!(parse_time("m").is_err());
         assert!(parse_time("100ms").is_err());
-        assert_eq!(time_of_day(1_700_000_000_123), "22:13:20.123");
     }
 
     #[test]

@@ -23,13 +23,17 @@ pub(super) enum Form {
     Bytes,
     /// Milliseconds with a unit.
     Time,
+    /// Seconds with a unit.
+    Seconds,
+    /// Milliseconds since the Unix epoch as date and time, UTC.
+    Moment,
     /// `yes` or `no`.
     YesNo,
 }
 
 impl Form {
     fn is_right(self) -> bool {
-        matches!(self, Form::Number | Form::Bytes | Form::Time)
+        matches!(self, Form::Number | Form::Bytes | Form::Time | Form::Seconds)
     }
 
     /// A value in this form; a dash for none.
@@ -41,6 +45,10 @@ impl Form {
         match (self, value) {
             (Form::Bytes, Json::Number(number)) => bytes(number.as_u64().unwrap_or(0)),
             (Form::Time, Json::Number(number)) => time(number.as_u64().unwrap_or(0)),
+            (Form::Seconds, Json::Number(number)) => {
+                time(number.as_u64().unwrap_or(0).saturating_mul(1000))
+            }
+            (Form::Moment, Json::Number(number)) => moment(number.as_u64().unwrap_or(0)),
             (Form::YesNo, Json::Bool(yes)) => if *yes { "yes" } else { "no" }.into(),
             (_, Json::String(text)) => printable(text),
             (_, Json::Array(list)) => {
@@ -151,6 +159,30 @@ pub(super) fn time(ms: u64) -> String {
     }
 }
 
+/// Milliseconds since the Unix epoch as date and time, UTC.
+pub(super) fn moment(ms: u64) -> String {
+    const DAYS_IN_400_YEARS: u64 = 146_097;
+    // Years begin in March here, so that the leap day is the last one. Day 0 is 0000-03-01.
+    let day = ms / 86_400_000 + 719_468;
+    let (era, day) = (day / DAYS_IN_400_YEARS, day % DAYS_IN_400_YEARS);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next_year) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = era * 400 + year + next_year;
+    let time = time_of_day(ms);
+    let time = time.split_once('.').map_or(time.as_str(), |(seconds, _)| seconds);
+    format!("{year:04}-{month:02}-{day:02} {time}Z")
+}
+
+/// Milliseconds since the Unix epoch as the time of the day, UTC.
+pub(super) fn time_of_day(ms: u64) -> String {
+    let (seconds, rest) = (ms / 1000 % 86_400, ms % 1000);
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{hours:02}:{minutes:02}:{seconds:02}.{rest:03}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,6 +210,16 @@ a\\nb        -  -
     #[test]
     fn an_empty_table_is_nothing() {
         assert_eq!(Table::new(&[]).rest(), "");
+    }
+
+    #[test]
+    fn moments_are_dates() {
+        assert_eq!(moment(0), "1970-01-01 00:00:00Z");
+        assert_eq!(moment(951_782_400_000), "2000-02-29 00:00:00Z");
+        assert_eq!(moment(1_709_251_199_999), "2024-02-29 23:59:59Z");
+        assert_eq!(moment(4_102_444_800_000), "2100-01-01 00:00:00Z");
+        assert_eq!(moment(1_764_052_203_000), "2025-11-25 06:30:03Z");
+        assert_eq!(time_of_day(1_700_000_000_123), "22:13:20.123");
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The HTTP listener for monitoring: metrics, and whether the server is alive and ready.
 
+use std::fs::File;
 use std::future::Future;
-use std::io;
+use std::io::{self, Read as _};
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
@@ -23,6 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, Sleep};
 
 use super::metrics;
+use crate::config::Config;
 
 /// Connections at once; more wait in the system's backlog.
 const CONNECTIONS_MAX: usize = 32;
@@ -31,6 +34,47 @@ const CONNECTIONS_MAX: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Pages made at once.
 const PAGES_MAX: usize = 2;
+
+/// Longest token, in bytes.
+const TOKEN_BYTES_MAX: u64 = 4096;
+
+/// Where monitoring asks, and what it has to show.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct HttpConfig {
+    /// Address; port 0 lets the system choose.
+    pub(crate) bind: SocketAddr,
+    /// What a request has to show; without it all are answered.
+    pub(crate) token: Option<Secret>,
+}
+
+impl HttpConfig {
+    /// As the configuration says; `None` for no listener.
+    ///
+    /// # Errors
+    /// The file with the token cannot be read, or there is none in it.
+    pub(crate) fn of(config: &Config) -> Result<Option<Self>, String> {
+        let Some(http) = &config.node.http.0 else { return Ok(None) };
+        let file = http.token_file.0.as_ref().map(|file| file.in_folder(config.folder()));
+        let token = file.map(|file| read_token(&file)).transpose()?;
+        Ok(Some(HttpConfig { bind: http.bind, token }))
+    }
+}
+
+/// The token in a file, without white space around it.
+fn read_token(file: &Path) -> Result<Secret, String> {
+    let fault =
+        |what: &dyn std::fmt::Display| format!("http.token_file: {}: {what}", file.display());
+    let mut text = String::new();
+    let opened = File::open(file).map(|file| file.take(TOKEN_BYTES_MAX + 1));
+    opened.and_then(|mut f| f.read_to_string(&mut text)).map_err(|error| fault(&error))?;
+    match text.trim() {
+        "" => Err(fault(&"there is no token in it")),
+        token if token.len() as u64 > TOKEN_BYTES_MAX => {
+            Err(fault(&format!("the token has more than {TOKEN_BYTES_MAX} bytes")))
+        }
+        token => Ok(Secret::new(token.as_bytes())),
+    }
+}
 
 /// What the pages say. The calls may wait for shards.
 pub(crate) trait Pages: Send + Sync {
@@ -47,6 +91,7 @@ pub(crate) trait Pages: Send + Sync {
 /// The open listener. One thread serves it, beside everything else. Dropping it closes it.
 #[derive(Debug)]
 pub(crate) struct HttpServer {
+    bind: SocketAddr,
     address: SocketAddr,
     guard: Arc<Guard>,
     end: Option<oneshot::Sender<()>>,
@@ -54,13 +99,9 @@ pub(crate) struct HttpServer {
 }
 
 impl HttpServer {
-    /// Opens it at `bind`; port 0 lets the system choose. With a token, only requests that show it
-    /// are answered.
-    pub(crate) fn open(
-        bind: SocketAddr,
-        token: Option<Secret>,
-        pages: Arc<dyn Pages>,
-    ) -> io::Result<Self> {
+    /// Opens it.
+    pub(crate) fn open(config: HttpConfig, pages: Arc<dyn Pages>) -> io::Result<Self> {
+        let HttpConfig { bind, token } = config;
         let socket = TcpListener::bind(bind)?;
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
@@ -85,7 +126,12 @@ impl HttpServer {
             runtime.shutdown_background();
         };
         let thread = thread::Builder::new().name("http".into()).spawn(serve)?;
-        Ok(HttpServer { address, guard, end: Some(end), thread: Some(thread) })
+        Ok(HttpServer { bind, address, guard, end: Some(end), thread: Some(thread) })
+    }
+
+    /// Where it was to listen.
+    pub(crate) fn bind(&self) -> SocketAddr {
+        self.bind
     }
 
     /// Where it really listens.
@@ -242,7 +288,7 @@ impl AsyncWrite for Patient {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{Read as _, Write as _};
+    use std::io::Write as _;
 
     struct Fixed(Result<(), String>);
 
@@ -259,7 +305,7 @@ mod tests {
     fn open(token: Option<&str>, readiness: Result<(), String>) -> HttpServer {
         let token = token.map(|token| Secret::new(token.as_bytes()));
         let bind = "127.0.0.1:0".parse().unwrap();
-        HttpServer::open(bind, token, Arc::new(Fixed(readiness))).unwrap()
+        HttpServer::open(HttpConfig { bind, token }, Arc::new(Fixed(readiness))).unwrap()
     }
 
     fn fetch(server: &HttpServer, path: &str, headers: &str) -> String {

@@ -5,8 +5,10 @@
 //! shards.
 
 mod ask;
+mod bans;
 mod difference;
 mod http;
+mod lists;
 mod log;
 mod metrics;
 mod process;
@@ -15,13 +17,15 @@ mod request;
 mod socket;
 mod trace;
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Instant, SystemTime};
-use std::{io, net};
 
-use core_model::Secret;
+use anyhow::Context as _;
+use core_model::{ClientKey, GatewayId, Secret};
 use gateway_host::{Control, ListenerStatus};
+use plugin_access::BanList;
 use serde_json::{Value as Json, json};
 
 pub(crate) use ask::{Answered, Answers, AskError, ask};
@@ -36,33 +40,25 @@ pub(crate) mod requests {
 }
 
 use crate::Registration;
+use crate::config::ListenerLimits;
 use crate::data_dir::{DataDir, OpenListener};
-use http::{HttpServer, Pages};
+use http::{HttpConfig, HttpServer, Pages};
 use process::ProcessFacts;
-use request::{End, Items, Refusal};
+use request::{End, Items};
 use socket::{Answer, ControlSocket};
 
 /// Name of the control socket in the data directory.
 const CONTROL_SOCKET: &str = "control.sock";
 
-/// Permissions of the control socket: the server's user only.
-const CONTROL_MODE: u32 = 0o600;
-
-/// Where monitoring asks.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct HttpConfig {
-    /// Address; port 0 lets the system choose.
-    pub(crate) bind: net::SocketAddr,
-    /// What a request has to show.
-    pub(crate) token: Option<Secret>,
-}
-
 /// A running server in the hands of whoever operates it.
 #[derive(Debug)]
 pub(crate) struct Operator {
+    me: Weak<Operator>,
     control: Control,
     data_dir: DataDir,
+    bans: Arc<BanList>,
     gateways: Vec<Registration>,
+    gateway_ids: Vec<(GatewayId, &'static str)>,
     running: Mutex<Running>,
     started: Instant,
     started_ms: u64,
@@ -70,6 +66,14 @@ pub(crate) struct Operator {
     reloads_applied: AtomicU64,
     reloads_refused: AtomicU64,
     http: Mutex<Option<HttpServer>>,
+}
+
+/// What happens to the HTTP listener at a reload.
+enum HttpChange {
+    /// It stays, and asks for this token.
+    Token(Option<Secret>),
+    /// This one takes its place, or none.
+    Replace(Option<HttpServer>),
 }
 
 /// The ways to an operator. Dropping it closes them.
@@ -80,11 +84,17 @@ pub(crate) struct Doors {
 }
 
 impl Operator {
-    /// Of a node that has just started with `config`, which was made from `loaded`.
+    /// Of a node that has just started.
     pub(crate) fn new(control: Control, data_dir: DataDir, running: Running) -> Arc<Self> {
-        Arc::new(Operator {
+        let limits = ListenerLimits::default();
+        let id =
+            |known: &Registration| Some(((known.settings)().open(&limits).ok()?.id(), known.name));
+        Arc::new_cyclic(|me| Operator {
+            me: Weak::clone(me),
             control,
             data_dir,
+            bans: Arc::clone(running.bans()),
+            gateway_ids: running.gateways().iter().filter_map(id).collect(),
             gateways: running.gateways().to_vec(),
             running: Mutex::new(running),
             started: Instant::now(),
@@ -97,11 +107,21 @@ impl Operator {
     }
 
     /// Opens the control socket in the data directory, and the HTTP listener, if there is to be one.
-    pub(crate) fn open(self: &Arc<Self>, http: Option<HttpConfig>) -> io::Result<Doors> {
-        self.open_http(http)?;
+    ///
+    /// # Errors
+    /// One of them cannot be opened.
+    pub(crate) fn open(self: &Arc<Self>) -> anyhow::Result<Doors> {
+        let (http, mode) = {
+            let running = self.running();
+            let config = running.config();
+            (HttpConfig::of(config).map_err(anyhow::Error::msg)?, config.node.control.mode.0)
+        };
+        let http = self.plan_http(http).map_err(anyhow::Error::msg)?;
+        self.apply_http(http);
         let answer: Arc<dyn Answer> = Arc::<Operator>::clone(self);
         let path = self.data_dir.path().join(CONTROL_SOCKET);
-        let socket = ControlSocket::open(&path, CONTROL_MODE, answer)?;
+        let socket = ControlSocket::open(&path, mode, answer)
+            .with_context(|| format!("cannot open {}", path.display()))?;
         Ok(Doors { operator: Arc::clone(self), _socket: socket })
     }
 
@@ -110,13 +130,33 @@ impl Operator {
         self.is_draining.store(true, Ordering::Relaxed);
     }
 
-    fn open_http(self: &Arc<Self>, config: Option<HttpConfig>) -> io::Result<()> {
-        let Some(config) = config else { return Ok(()) };
-        let pages: Arc<dyn Pages> = Arc::<Operator>::clone(self);
-        let server = HttpServer::open(config.bind, config.token, pages)?;
+    /// What has to happen to the HTTP listener. A new one is opened, so that nothing can go wrong
+    /// later.
+    fn plan_http(&self, config: Option<HttpConfig>) -> Result<HttpChange, String> {
+        let Some(config) = config else { return Ok(HttpChange::Replace(None)) };
+        if self.http().as_ref().is_some_and(|open| open.bind() == config.bind) {
+            return Ok(HttpChange::Token(config.token));
+        }
+        let bind = config.bind;
+        let server = HttpServer::open(config, Arc::new(Weak::clone(&self.me)));
+        let server = server.map_err(|error| format!("http: cannot listen on {bind}: {error}"))?;
         tracing::info!(address = %server.address(), "http listener opened");
-        *self.http.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
-        Ok(())
+        Ok(HttpChange::Replace(Some(server)))
+    }
+
+    fn apply_http(&self, change: HttpChange) {
+        match change {
+            HttpChange::Token(token) => {
+                if let Some(open) = &*self.http() {
+                    open.set_token(token);
+                }
+            }
+            HttpChange::Replace(server) => *self.http() = server,
+        }
+    }
+
+    fn http(&self) -> MutexGuard<'_, Option<HttpServer>> {
+        self.http.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes `listeners.json`.
@@ -137,11 +177,6 @@ impl Operator {
         self.data_dir.write_listeners(&list)
     }
 
-    fn http_address(&self) -> Option<net::SocketAddr> {
-        let http = self.http.lock().unwrap_or_else(PoisonError::into_inner);
-        http.as_ref().map(HttpServer::address)
-    }
-
     fn list_listeners(&self, items: &mut dyn Items) -> Result<Json, End> {
         let listeners = self.control.listeners();
         for listener in &listeners {
@@ -159,7 +194,7 @@ impl Operator {
             "uptime_ms": self.started.elapsed().as_millis() as u64,
             "ready": self.readiness().is_ok(),
             "shards": self.control.shards(),
-            "http": self.http_address().map(|address| address.to_string()),
+            "http": self.http().as_ref().map(|http| http.address().to_string()),
             "clients": {
                 "connected": broker.clients_connected,
                 "sessions": broker.sessions,
@@ -211,8 +246,7 @@ impl Operator {
 
 impl Drop for Doors {
     fn drop(&mut self) {
-        // The listener holds the operator; letting go of it ends the circle.
-        drop(self.operator.http.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.operator.http().take());
         self.operator.data_dir.remove_listeners();
     }
 }
@@ -220,24 +254,32 @@ impl Drop for Doors {
 impl Answer for Operator {
     fn answer(&self, request: Request, items: &mut dyn Items) -> End {
         let result = match request {
+            Request::Clients(clients) => self.list_clients(&clients, items),
+            Request::Show(show) => self.show(&show),
+            Request::Kick(kick) => self.kick(&kick),
+            Request::Ban(ban) => self.ban(&ban),
+            Request::Unban(unban) => self.unban(&unban),
+            Request::Bans(_) => self.list_bans(items),
             Request::Listeners(_) => self.list_listeners(items),
+            Request::Subscriptions(subscriptions) => self.list_subscriptions(&subscriptions, items),
+            Request::Retained(retained) => self.list_retained(&retained, items),
             Request::Stats(_) => Ok(self.stats()),
             Request::Reload(reload) => self.reload(&reload),
             Request::Trace(trace) => self.trace(&trace, items),
-            _ => Err(Refusal::refused("not available in this version").into()),
         };
         result.map_or_else(|end| end, End::Done)
     }
 }
 
-impl Pages for Operator {
+impl Operator {
+    /// The page of metrics.
     fn metrics(&self) -> String {
         let counters = self.control.counters();
         metrics::render(metrics::Snapshot {
             broker: counters.broker,
             host: counters.host,
             listeners: self.control.listeners(),
-            bans: 0,
+            bans: self.bans.len() as u64,
             shards: self.control.shards(),
             is_ready: self.readiness().is_ok(),
             reloads: (
@@ -250,12 +292,39 @@ impl Pages for Operator {
         })
     }
 
+    /// Whether clients are served, or why not. Waits for the shards.
     fn readiness(&self) -> Result<(), String> {
         if self.is_draining.load(Ordering::Relaxed) {
             return Err("the server is about to stop".into());
         }
-        Ok(())
+        if self.control.listeners().is_empty() {
+            return Err("no listener is open".into());
+        }
+        // Nobody has this key, but all shards have to answer that.
+        let nobody = ClientKey { gateway: GatewayId(0), client_id: "".into() };
+        self.control.client(&nobody).map(drop).map_err(|error| error.to_string())
     }
+}
+
+impl Pages for Weak<Operator> {
+    fn metrics(&self) -> String {
+        self.upgrade().map(|operator| operator.metrics()).unwrap_or_default()
+    }
+
+    fn readiness(&self) -> Result<(), String> {
+        self.upgrade().map_or(Err("the server has stopped".into()), |operator| operator.readiness())
+    }
+}
+
+/// An error with its causes.
+fn error_text(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
 }
 
 fn listener_json(listener: &ListenerStatus) -> Json {

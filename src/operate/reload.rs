@@ -3,16 +3,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use core_model::Plugins;
 use gateway_host::ListenerChanges;
+use plugin_access::BanList;
 use serde_json::{Value as Json, json};
 
-use super::Operator;
 use super::difference::{Difference, Outline};
+use super::http::HttpConfig;
 use super::request::{self, End, Refusal};
+use super::{Operator, error_text};
 use crate::Registration;
 use crate::config::Config;
 use crate::wiring::{self, Wired};
@@ -90,6 +92,16 @@ impl Running {
         Running { source, loaded, wired }
     }
 
+    /// Who is kept out. The list stays the same one from reload to reload.
+    pub(super) fn bans(&self) -> &Arc<BanList> {
+        &self.wired.bans
+    }
+
+    /// What the configuration says.
+    pub(super) fn config(&self) -> &Config {
+        &self.loaded.config
+    }
+
     /// The gateways that there are.
     pub(super) fn gateways(&self) -> &[Registration] {
         &self.source.gateways
@@ -112,11 +124,17 @@ impl Operator {
 
     /// How long clients may take for their last bytes at the end.
     pub(crate) fn drain_timeout(&self) -> Duration {
-        lock(&self.running).loaded.config.node.drain_timeout.duration()
+        self.running().loaded.config.node.drain_timeout.duration()
+    }
+
+    /// What the server runs with. A reload holds it until it is done.
+    pub(super) fn running(&self) -> MutexGuard<'_, Running> {
+        // What is in it is replaced as a whole, so a panic leaves nothing half done.
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn reload(&self, request: &request::Reload) -> Result<Json, End> {
-        let mut running = lock(&self.running);
+        let mut running = self.running();
         let result = self.try_reload(&mut running, request);
         match &result {
             Ok(_) if request.dry_run => {}
@@ -140,6 +158,7 @@ impl Operator {
         let loaded = running.source.load().map_err(Refusal::refused)?;
         let wired = wiring::build(&loaded.config, Some(&running.wired))
             .map_err(|faults| Refusal::refused(faults.to_string()))?;
+        let http = HttpConfig::of(&loaded.config).map_err(Refusal::refused)?;
         let plan = self.control.plan_listeners(&wired.listeners);
         let difference = running.loaded.outline.difference(&loaded.outline);
         let summary = |is_applied: bool| {
@@ -156,7 +175,12 @@ impl Operator {
         if plan.connections_closed() > 0 && !request.disconnect {
             return Err(Refusal::refused(would_disconnect(&plan)));
         }
+        for warning in &wired.warnings {
+            tracing::warn!("{warning}");
+        }
+        let http = self.plan_http(http).map_err(Refusal::refused)?;
         self.apply(running, wired, &plan)?;
+        self.apply_http(http);
         running.loaded = loaded;
         tracing::info!("reload applied");
         Ok(summary(true))
@@ -172,7 +196,8 @@ impl Operator {
         let failed = |error: &dyn std::error::Error| Refusal::refused(error_text(error));
         if !plan.opened.is_empty() {
             // A new listener must not have clients before its authenticators are there.
-            let bridge = Arc::new(with_chains_of(&running.wired.plugins, &new.plugins, &plan.opened));
+            let bridge =
+                Arc::new(with_chains_of(&running.wired.plugins, &new.plugins, &plan.opened));
             self.control.set_plugins(bridge).map_err(|error| failed(&error))?;
         }
         if let Err(error) = self.control.apply_listeners(new.listeners.clone()) {
@@ -210,8 +235,9 @@ fn would_disconnect(plan: &ListenerChanges) -> String {
         .map(|(name, connections)| format!("listener {name} with {connections}"))
         .collect();
     format!(
-        "this would disconnect {} clients: {} would be closed; `manifold reload --yes` goes on",
+        "this would disconnect {} client{}: {} would be closed; `manifold reload --yes` goes on",
         plan.connections_closed(),
+        if plan.connections_closed() == 1 { "" } else { "s" },
         closed.join(", ")
     )
 }
@@ -241,20 +267,4 @@ fn changes_json(plan: &ListenerChanges) -> Json {
         .map(|(name, connections)| json!({ "name": name, "connections": connections }))
         .collect();
     json!({ "opened": plan.opened, "closed": closed, "moved": plan.moved, "kept": plan.kept })
-}
-
-/// An error with its causes.
-fn error_text(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
-}
-
-fn lock(running: &Mutex<Running>) -> MutexGuard<'_, Running> {
-    // What is in it is replaced as a whole, so a panic leaves nothing half done.
-    running.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -292,8 +292,9 @@ impl From<Refusal> for End {
 
 /// An address, or addresses that begin alike.
 pub(super) fn parse_net(text: &str) -> Result<IpNet, Refusal> {
-    let address = || text.parse::<IpAddr>().map(IpNet::from);
-    text.parse::<IpNet>().or_else(|_| address()).map(|net| net.trunc()).map_err(|_| {
+    // An IPv4 address in the clothes of IPv6 is what clients of such an address are known by.
+    let address = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
+    address.or_else(|_| text.parse::<IpNet>()).map(|net| net.trunc()).map_err(|_| {
         Refusal::bad_request(format!(
             "address: {text:?} is neither an address nor a network such as \"10.0.0.0/8\""
         ))

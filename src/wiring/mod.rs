@@ -11,12 +11,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::{fmt, fs};
 
-use core_model::{BrokerLimits, Plugins};
+use core_model::{BrokerLimits, Gate, Plugins};
 use core_store::MemoryStore;
 use gateway_host::{HostLimits, ListenerConfig, NodeConfig};
+use plugin_access::BanList;
 
 use crate::config::Config;
 use crate::operate::EventLog;
+
+/// Bans at once.
+const BANS_MAX: usize = 100_000;
 
 /// What a configuration comes to.
 pub(crate) struct Wired {
@@ -24,6 +28,8 @@ pub(crate) struct Wired {
     pub(crate) listeners: Vec<ListenerConfig>,
     /// Authenticators, rules, bans.
     pub(crate) plugins: Arc<Plugins>,
+    /// Who is kept out: one list for the life of the server.
+    pub(crate) bans: Arc<BanList>,
     /// Bounds of each shard's core.
     pub(crate) broker_limits: Arc<BrokerLimits>,
     /// Bounds of each shard's links.
@@ -96,23 +102,33 @@ impl Building<'_> {
 ///
 /// # Errors
 /// All files that cannot be read or hold what they should not.
-pub(crate) fn build(config: &Config, _previous: Option<&Wired>) -> Result<Wired, Faults> {
+pub(crate) fn build(config: &Config, previous: Option<&Wired>) -> Result<Wired, Faults> {
     let warnings = config.warnings.clone();
     let mut building = Building { config, faults: Vec::new(), warnings };
     let listeners = listeners::build(&mut building);
+    let bans = match previous {
+        Some(previous) => Some(Arc::clone(&previous.bans)),
+        None => {
+            let path = config.node.data_dir.join("bans.json");
+            building.keep("data_dir", BanList::open(Some(path), BANS_MAX)).map(Arc::new)
+        }
+    };
+    let gate = |bans: &Arc<BanList>| Arc::clone(bans) as Arc<dyn Gate>;
     let plugins = Arc::new(Plugins {
+        gates: bans.iter().map(gate).collect(),
         observers: vec![Arc::new(EventLog::default())],
         ..Plugins::default()
     });
-    if !building.faults.is_empty() {
+    let (Some(bans), true) = (bans, building.faults.is_empty()) else {
         let file = config.file.display().to_string();
         return Err(Faults { file, list: building.faults });
-    }
+    };
     let shards = config.shards();
     let node = &config.node;
     Ok(Wired {
         listeners,
         plugins,
+        bans,
         broker_limits: Arc::new(node.limits.per_shard(shards)),
         host_limits: node.host_limits(shards),
         warnings: building.warnings,

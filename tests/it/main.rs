@@ -4,6 +4,7 @@ mod commands;
 mod config;
 mod documents;
 mod memory;
+mod monitoring;
 mod operate;
 mod registration;
 mod server;

@@ -18,8 +18,7 @@ fn without_a_server_a_command_ends_with_3() {
             .unwrap();
         assert_eq!(output.status.code(), Some(3), "{command}");
         let said = String::from_utf8(output.stderr).unwrap();
-        let expected =
-            format!("no server runs with data directory {}\n", folder.path().display());
+        let expected = format!("no server runs with data directory {}\n", folder.path().display());
         assert_eq!(said, expected);
     }
 }
@@ -177,8 +176,7 @@ fn a_trace_shows_frames_and_no_secret() {
     let mut lines = BufReader::new(command.stdout.take().unwrap()).lines();
     let mut next = || -> Json { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
     assert_eq!(next()["what"], "trace begins");
-    let mut client =
-        crate::server::Client::begin(address, "one", Some(("user", "open sesame")));
+    let mut client = crate::server::Client::begin(address, "one", Some(("user", "open sesame")));
     client.packet().unwrap();
     let mut seen = Vec::new();
     while seen.last().is_none_or(|item: &Json| item["what"] != "PINGRESP") {
@@ -196,4 +194,204 @@ fn a_trace_shows_frames_and_no_secret() {
     assert!(!format!("{seen:?}").contains("sesame"));
     command.kill().unwrap();
     command.wait().unwrap();
+}
+
+#[test]
+fn clients_are_listed_by_client_id() {
+    let server = Server::start(&("shards = 2\n".to_owned() + &listener("a")));
+    let _clients: Vec<_> = ["b-2", "b-1", "a-1"].map(|id| server.connect(id)).into();
+    let ids = |arguments: &[&str]| -> Vec<String> {
+        let clients = server.json(arguments);
+        clients.iter().map(|client| client["client"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ids(&["clients"]), ["a-1", "b-1", "b-2"]);
+    assert_eq!(ids(&["clients", "--prefix", "b"]), ["b-1", "b-2"]);
+    assert_eq!(ids(&["clients", "--limit", "2"]), ["a-1", "b-1"]);
+    assert_eq!(ids(&["clients", "--address", "127.0.0.0/8", "--listener", "a"]).len(), 3);
+    assert_eq!(ids(&["clients", "--address", "10.0.0.0/8"]), [""; 0]);
+    assert_eq!(ids(&["clients", "--listener", "b"]), [""; 0]);
+    assert_eq!(ids(&["clients", "--away"]), [""; 0]);
+    assert_eq!(ids(&["clients", "--connected"]).len(), 3);
+    let client = &server.json(&["clients", "--limit", "1"])[0];
+    assert_eq!(client["gateway"], "mqtt");
+    assert_eq!(client["connected"], true);
+    assert_eq!(client["listener"], "a");
+    assert_eq!(client["subscriptions"], 0);
+    assert_eq!(client["link"]["transport"], "tcp");
+    let text = server.text(&["clients", "--limit", "2"]);
+    assert!(text.starts_with("CLIENT  GATEWAY  CONNECTED "), "{text}");
+    assert!(text.ends_with("there are more than these 2\n"), "{text}");
+    assert_eq!(server.text(&["clients", "--user", "nobody"]), "no clients\n");
+    let (code, said) = server.refusal(&["clients", "--address", "home"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("neither an address nor a network"), "{said}");
+}
+
+#[test]
+fn many_clients_come_in_pages() {
+    const MANY: usize = 2_500;
+    let server = Server::start(&("shards = 2\n".to_owned() + &listener("a")));
+    let address = server.address("a");
+    // Sessions that stay are enough, so that no test needs so many descriptors.
+    for number in 0..MANY {
+        let id = format!("{number:05}");
+        drop(crate::server::Client::connect(address, &id));
+    }
+    let clients = server.json(&["clients"]);
+    let ids: Vec<_> = clients.iter().map(|client| client["client"].as_str().unwrap()).collect();
+    let expected: Vec<_> = (0..MANY).map(|number| format!("{number:05}")).collect();
+    assert_eq!(ids, expected);
+}
+
+#[test]
+fn a_client_is_shown_with_its_subscriptions() {
+    let server = Server::start(&listener("a"));
+    let mut client = server.connect("one");
+    client.subscribe("city/+");
+    client.subscribe("$share/group/lamps");
+    let [shown] = server.json(&["show", "one"]).try_into().unwrap();
+    assert_eq!(shown["client"], "one");
+    assert_eq!(shown["subscriptions"], 2);
+    assert_eq!(shown["subscriptions_shared"], 1);
+    assert_eq!(shown["link"]["transport"], "tcp");
+    let of = |filter: &str| {
+        let list = shown["subscribed"].as_array().unwrap();
+        list.iter().find(|one| one["filter"] == filter).cloned().expect(filter)
+    };
+    assert_eq!(of("city/+")["share"], Json::Null);
+    assert_eq!(of("lamps")["share"], "group");
+    let text = server.text(&["show", "one", "--gateway", "mqtt"]);
+    assert!(text.lines().any(|line| line.split_whitespace().eq(["client", "one"])), "{text}");
+    let (code, said) = server.refusal(&["show", "two"]);
+    assert_eq!((code, said.as_str()), (Some(1), "no client two\n"));
+    let (code, said) = server.refusal(&["show", "one", "--gateway", "smoke"]);
+    assert_eq!((code, said.as_str()), (Some(1), "no gateway smoke\n"));
+}
+
+#[test]
+fn subscriptions_are_listed_by_client_and_topic() {
+    let server = Server::start(&("shards = 2\n".to_owned() + &listener("a")));
+    let mut one = server.connect("one");
+    one.subscribe("city/+");
+    let mut two = server.connect("two");
+    two.subscribe("city/lamps");
+    two.subscribe("sea/#");
+    let found = |arguments: &[&str]| -> Vec<(String, String)> {
+        let list = server.json(arguments);
+        let text = |one: &Json, key: &str| one[key].as_str().unwrap().to_owned();
+        list.iter().map(|one| (text(one, "client"), text(one, "filter"))).collect()
+    };
+    let pair = |client: &str, filter: &str| (client.to_owned(), filter.to_owned());
+    assert_eq!(
+        found(&["subscriptions"]),
+        [pair("one", "city/+"), pair("two", "city/lamps"), pair("two", "sea/#")]
+    );
+    assert_eq!(found(&["subscriptions", "--client", "one"]), [pair("one", "city/+")]);
+    assert_eq!(
+        found(&["subscriptions", "--topic", "city/lamps"]),
+        [pair("one", "city/+"), pair("two", "city/lamps")]
+    );
+    assert_eq!(found(&["subscriptions", "--limit", "1"]).len(), 1);
+    assert_eq!(server.text(&["subscriptions", "--client", "x"]), "no subscriptions\n");
+}
+
+#[test]
+fn retained_messages_are_listed_by_topic() {
+    let server = Server::start(&("shards = 2\n".to_owned() + &listener("a")));
+    let mut client = server.connect("one");
+    client.publish("city/b", "bright", true);
+    client.publish("city/a", "\u{1}", true);
+    client.publish("sea", "blue", true);
+    client.ping();
+    let list = wait_for("the retained messages", || {
+        let list = server.json(&["retained", "--payload"]);
+        (list.len() == 3).then_some(list)
+    });
+    let topics: Vec<_> = list.iter().map(|message| message["topic"].as_str().unwrap()).collect();
+    assert_eq!(topics, ["city/a", "city/b", "sea"]);
+    assert_eq!(list[1]["payload"], "bright");
+    assert_eq!(list[1]["payload_bytes"], 6);
+    assert_eq!(list[0]["payload"]["hex"], "01");
+    let list = server.json(&["retained", "city/#"]);
+    assert_eq!(list.len(), 2);
+    assert_eq!(list[0].get("payload"), None);
+    assert!(server.text(&["retained", "sea"]).starts_with("TOPIC  QOS  SIZE\nsea      0   4 B\n"));
+    assert_eq!(server.text(&["retained", "none"]), "no retained messages\n");
+    let (code, said) = server.refusal(&["retained", "a/#/b"]);
+    assert_eq!(code, Some(1));
+    assert!(said.starts_with("filter: "), "{said}");
+}
+
+#[test]
+fn a_kick_disconnects_and_lets_come_back() {
+    let server = Server::start(&listener("a"));
+    let mut one = server.connect("one");
+    let mut two = server.connect("two");
+    assert_eq!(server.text(&["kick", "one"]), "1 client disconnected\n");
+    assert_eq!(one.packet(), None);
+    two.ping();
+    let (code, said) = server.refusal(&["kick", "--client", "one"]);
+    assert_eq!((code, said.as_str()), (Some(1), "no such client is connected\n"));
+    let _again = server.connect("one");
+    let [kicked] = server.json(&["kick", "--address", "127.0.0.1"]).try_into().unwrap();
+    assert_eq!(kicked["kicked"], 2);
+    assert_eq!(two.packet(), None);
+    let _three = server.connect("three");
+    assert_eq!(server.text(&["kick", "--listener", "a"]), "1 client disconnected\n");
+    let code = server.run(&["kick"]).status.code();
+    assert_eq!(code, Some(2));
+    assert_eq!(server.run(&["kick", "one", "--user", "two"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_ban_disconnects_and_keeps_out_until_it_is_lifted() {
+    let server = Server::start(&listener("a"));
+    let address = server.address("a");
+    let mut one = server.connect("one");
+    let text = server.text(&["ban", "one", "--for", "10m", "--reason", "too loud"]);
+    assert_eq!(text, "banned; 1 client disconnected\n");
+    assert_eq!(one.packet(), None);
+    let answer = crate::server::Client::begin(address, "one", None).packet();
+    assert_eq!(answer, Some((0x20, vec![0, 5])), "not authorized");
+    let [ban] = server.json(&["bans"]).try_into().unwrap();
+    assert_eq!((&ban["kind"], &ban["value"]), (&"client".into(), &"one".into()));
+    assert_eq!(ban["reason"], "too loud");
+    let left = ban["remaining_ms"].as_u64().unwrap();
+    assert!((500_000..=600_000).contains(&left), "{left}");
+    assert!(server.text(&["bans"]).starts_with("WHAT    VALUE "), "{}", server.text(&["bans"]));
+    assert_eq!(server.text(&["unban", "one"]), "no longer banned\n");
+    server.connect("one");
+    let (code, said) = server.refusal(&["unban", "one"]);
+    assert_eq!((code, said.as_str()), (Some(1), "client one is not banned\n"));
+    assert_eq!(server.text(&["bans"]), "nothing is banned\n");
+    let log = server.log();
+    assert!(log.contains("connect refused") && log.contains("too loud"), "{log}");
+}
+
+#[test]
+fn bans_of_addresses_and_users_can_be_lifted_as_they_were_made() {
+    let server = Server::start(&listener("a"));
+    server.text(&["ban", "--address", "10.1.2.3/8"]);
+    server.text(&["ban", "--user", "meter"]);
+    let values: Vec<_> = server.json(&["bans"]).iter().map(|ban| ban["value"].clone()).collect();
+    assert_eq!(values, ["meter", "10.0.0.0/8"]);
+    server.connect("one");
+    server.text(&["ban", "--address", "127.0.0.1"]);
+    let address = server.address("a");
+    let refused = crate::server::Client::begin(address, "one", None).packet();
+    assert_eq!(refused, Some((0x20, vec![0, 5])));
+    server.text(&["unban", "--address", "127.0.0.1"]);
+    server.text(&["unban", "--address", "10.0.0.0/8"]);
+    server.text(&["unban", "--user", "meter"]);
+    assert_eq!(server.json(&["bans"]).len(), 0);
+}
+
+#[test]
+fn bans_outlive_the_server() {
+    let mut server = Server::start(&listener("a"));
+    server.text(&["ban", "one"]);
+    server.signal("TERM");
+    server.wait();
+    server.restart();
+    assert_eq!(server.json(&["bans"])[0]["value"], "one");
 }

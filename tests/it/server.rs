@@ -40,8 +40,16 @@ pub(crate) fn listener(name: &str) -> String {
 impl Server {
     /// Starts one with this configuration; what it says goes to the file `log`.
     pub(crate) fn start(config: &str) -> Server {
-        let folder = tempfile::tempdir().unwrap();
+        Server::start_in(tempfile::tempdir().unwrap(), config)
+    }
+
+    /// The same in a folder where other files are already.
+    pub(crate) fn start_in(folder: TempDir, config: &str) -> Server {
         std::fs::write(folder.path().join("city.toml"), config).unwrap();
+        Server::launch(folder)
+    }
+
+    fn launch(folder: TempDir) -> Server {
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_manifold"))
             .args(["serve", "--config"])
@@ -61,6 +69,15 @@ impl Server {
             server.data_dir().join("listeners.json").exists().then_some(())
         });
         server
+    }
+
+    /// Starts the server again after it has ended.
+    pub(crate) fn restart(&mut self) {
+        let empty = tempfile::tempdir().unwrap();
+        let folder = std::mem::replace(&mut self.folder, empty);
+        // The other value's folder has no log to be looked into.
+        std::fs::write(self.folder.path().join("log"), "").unwrap();
+        *self = Server::launch(folder);
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {
@@ -148,9 +165,7 @@ impl Server {
     /// A client of the first listener, connected with MQTT 3.1.1.
     pub(crate) fn connect(&self, client_id: &str) -> Client {
         let address = self.json(&["listeners"])[0]["address"].as_str().unwrap().parse().unwrap();
-        let mut client = Client::begin(address, client_id, None);
-        assert_eq!(client.packet().unwrap(), (0x20, vec![0, 0]), "CONNACK");
-        client
+        Client::connect(address, client_id)
     }
 }
 
@@ -171,7 +186,15 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Connects and sends CONNECT with a session that stays.
+    /// Connects without credentials, with a session that stays.
+    pub(crate) fn connect(address: SocketAddr, client_id: &str) -> Client {
+        let mut client = Client::begin(address, client_id, None);
+        let (first, body) = client.packet().unwrap();
+        assert_eq!((first, body[1]), (0x20, 0), "CONNACK");
+        client
+    }
+
+    /// Sends CONNECT, for a session that stays.
     pub(crate) fn begin(
         address: SocketAddr,
         client_id: &str,
@@ -256,7 +279,8 @@ fn put_text(bytes: &mut Vec<u8>, text: &str) {
 pub(crate) fn http_get(address: &str, path: &str, headers: &str) -> (String, String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     let mut request = String::new();
-    write!(request, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{headers}\r\n").unwrap();
+    write!(request, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{headers}\r\n")
+        .unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
