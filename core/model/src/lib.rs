@@ -7,6 +7,7 @@
 //! something in these words changes the words for everybody.
 #![deny(missing_docs)]
 
+mod certificate;
 mod event;
 mod evidence;
 mod ids;
@@ -20,6 +21,7 @@ mod reason;
 mod time;
 mod topic;
 
+pub use certificate::{CertificateField, UnknownField};
 pub use event::{Connected, Delivery, Event, MessageRef, Retained};
 pub use evidence::{CertificateFacts, Evidence, Identity, Principal, Secret, TransportFacts};
 pub use ids::{ClientKey, GatewayId, LinkId, OriginId, ShardId, SlotId, Ticket};

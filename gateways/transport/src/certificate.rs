@@ -1,6 +1,5 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::str::FromStr;
 
 use core_model::CertificateFacts;
 use ring::digest::{SHA256, digest};
@@ -15,67 +14,6 @@ use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 const NAME_BYTES_MAX: usize = 1024;
 /// The most alternative names of one kind that are kept.
 const ALTERNATIVE_NAMES_MAX: usize = 64;
-
-/// A field of a client's certificate that can serve as a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CertificateField {
-    /// Common name of the subject; there is none if the subject has several.
-    CommonName,
-    /// The whole subject as text.
-    Subject,
-    /// Serial number in lower-case hexadecimal. Unique for one issuer only.
-    Serial,
-    /// SHA-256 of the certificate in lower-case hexadecimal.
-    Fingerprint,
-    /// First alternative name that is a host name.
-    Dns,
-    /// First alternative name that is a mail address.
-    Email,
-    /// First alternative name that is a URI.
-    Uri,
-}
-
-impl CertificateField {
-    /// All fields with their names in configuration files.
-    pub const NAMES: &[(&str, CertificateField)] = &[
-        ("common-name", CertificateField::CommonName),
-        ("subject", CertificateField::Subject),
-        ("serial", CertificateField::Serial),
-        ("fingerprint", CertificateField::Fingerprint),
-        ("dns", CertificateField::Dns),
-        ("email", CertificateField::Email),
-        ("uri", CertificateField::Uri),
-    ];
-
-    /// What the certificate says there.
-    #[must_use]
-    pub fn of(self, facts: &CertificateFacts) -> Option<&str> {
-        let text = match self {
-            CertificateField::CommonName => facts.common_name.as_deref(),
-            CertificateField::Subject => Some(&*facts.subject),
-            CertificateField::Serial => Some(&*facts.serial),
-            CertificateField::Fingerprint => Some(&*facts.fingerprint),
-            CertificateField::Dns => facts.dns_names.first().map(|name| &**name),
-            CertificateField::Email => facts.emails.first().map(|name| &**name),
-            CertificateField::Uri => facts.uris.first().map(|name| &**name),
-        };
-        text.filter(|text| !text.is_empty())
-    }
-}
-
-impl FromStr for CertificateField {
-    type Err = UnknownField;
-
-    fn from_str(name: &str) -> Result<Self, UnknownField> {
-        let found = Self::NAMES.iter().find(|(known, _)| *known == name);
-        found.map(|(_, field)| *field).ok_or(UnknownField)
-    }
-}
-
-/// No field of a certificate has this name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a field of a certificate")]
-pub struct UnknownField;
 
 /// Whether text from outside may serve as a name: not endless, and without characters that make
 /// it look like another one, such as NUL. Empty text is plain.
@@ -233,6 +171,7 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use core_model::{CertificateField, UnknownField};
     use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType, SerialNumber};
 
     use super::*;

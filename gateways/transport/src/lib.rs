@@ -19,7 +19,7 @@ mod tls;
 mod unix;
 mod websocket;
 
-pub use certificate::CertificateField;
+pub use core_model::CertificateField;
 pub use entrance::{Entrance, Established, Handshake, HandshakeFault, HandshakeFaultKind};
 pub use filter::{Farewell, Filter, FilterFault, FilterFaultKind, Flow};
 pub use proxy::{ProxyRules, ProxyVersion};
