@@ -6,15 +6,31 @@
 
 mod acl;
 mod bans;
+mod certificate;
+mod client_ids;
+mod error;
 mod flapping;
+pub mod hash;
+mod hashing;
 mod http;
+pub mod import;
 mod jwt;
 mod placeholder;
+mod recent;
+mod scram;
+pub mod users;
 
 pub use acl::{
     AclFileError, AclRule, AclRules, CertificateText, RuleError, RuleText, parse_rules, read_rules,
 };
 pub use bans::{Ban, BanError, BanList, BanTarget};
+pub use certificate::{CertificateSettings, CertificateUsers};
+pub use client_ids::{ClientIds, Listed};
+pub use error::AccessError;
 pub use flapping::{Flapping, FlappingConfig};
+pub use hash::PasswordHash;
+pub use hashing::{Hashing, HashingCounters, HashingLimits};
 pub use http::HttpClientError;
 pub use jwt::{JwksUrl, Jwt, JwtAlgorithm, JwtConfig, JwtError, JwtKeys, TokenFrom};
+pub use scram::Scram;
+pub use users::{UnknownUser, UserFrom, Users, UsersFile, UsersFileSettings};

@@ -21,6 +21,7 @@ use core_model::{Authorizer, Permissions, Principal};
 
 pub(crate) use self::claims::rules_of;
 pub use self::file::{AclFileError, parse_rules, read_rules};
+pub(crate) use self::pattern::Pattern;
 pub use self::rule::{AclRule, CertificateText, RuleError, RuleText};
 
 use self::compiled::{ClientRules, RuleList};

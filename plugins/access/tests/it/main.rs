@@ -3,5 +3,6 @@
 
 mod acl;
 mod bans;
+mod hash;
 mod jwt;
 mod server;
