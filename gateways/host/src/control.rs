@@ -34,7 +34,8 @@ pub enum ControlError {
 /// The way to a running node for whoever operates it. Clones ask the same node.
 ///
 /// Most calls wait for the shards' answers, for some seconds at most, so an asynchronous caller has
-/// to make them from a thread that may block. No call makes a shard do more than a bounded piece of
+/// to make them from a thread that may block, and a plug-in, which runs on a shard, not at all. No
+/// call makes a shard do more than a bounded piece of
 /// work in one turn.
 #[derive(Clone, Debug)]
 pub struct Control {

@@ -497,3 +497,14 @@ pub(crate) fn discard(output: &mut Output, pool: &mut Pool) {
     let count = output.len();
     reclaim(output, count, pool);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_link_is_small() {
+        let bytes = size_of::<OpenLink>();
+        assert!(bytes <= 320, "{bytes}");
+    }
+}
