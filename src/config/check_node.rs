@@ -1,7 +1,7 @@
-use core_model::Filter;
+use plugin_access::{CertificateText, RuleText};
 
-use super::{AclRule, Authentication, JwtUsers, Listener, Node};
-use crate::settings::{TableReader, nearest, quoted};
+use super::{AclAction, AclRule, Authentication, JwtUsers, Listener, Node};
+use crate::settings::{OneOrMore, TableReader, nearest, quoted};
 
 /// Complains about values beside the listeners that do not go together.
 pub(super) fn check_node(top: &mut TableReader<'_, '_>, node: &Node, listeners: &[Listener]) {
@@ -15,8 +15,18 @@ pub(super) fn check_node(top: &mut TableReader<'_, '_>, node: &Node, listeners: 
         top.complain(&place, what, None, Some(hint.into()));
     }
     for (name, authentication) in &node.authentication.list {
-        if let Authentication::Jwt(jwt) = authentication {
-            check_jwt(top, name, jwt);
+        match authentication {
+            Authentication::Jwt(jwt) => check_jwt(top, name, jwt),
+            Authentication::ClientIds(list) if list.ids.0.is_empty() && list.path.0.is_none() => {
+                let place = top.place_below(&["authentication", name]);
+                let hint = "name `ids`, or a file in `path`";
+                top.complain(&place, "the list would refuse everybody", None, Some(hint.into()));
+            }
+            Authentication::ClientIds(_)
+            | Authentication::File(_)
+            | Authentication::Certificate(_)
+            | Authentication::Http(_)
+            | Authentication::Scram(_) => {}
         }
     }
     for (index, rule) in node.acl.0.iter().enumerate() {
@@ -50,33 +60,53 @@ fn check_jwt(top: &mut TableReader<'_, '_>, name: &str, jwt: &JwtUsers) {
 }
 
 fn check_rule(top: &mut TableReader<'_, '_>, index: &str, rule: &AclRule, listeners: &[Listener]) {
-    let place = |key| ["acl", index, key];
-    let hint =
-        || Some("write either `allow` or `deny`, with what: \"publish\", \"subscribe\"".into());
-    match (rule.allow.0.is_empty(), rule.deny.0.is_empty()) {
-        (true, true) => {
-            let place = top.place_below(&["acl", index]);
-            top.complain(&place, "the rule allows and denies nothing", None, hint());
-        }
-        (false, false) => {
-            let place = top.place_below(&place("deny"));
-            top.complain(&place, "the rule has `allow` as well", None, hint());
-        }
-        (true, false) | (false, true) => {}
-    }
-    for topic in rule.topics.iter() {
-        if Filter::parse(topic).is_err() {
-            let place = top.place_below(&place("topics"));
-            top.complain(&place, &format!("\"{topic}\" is not a topic filter"), None, None);
-        }
+    // Without topics the key was complained about already.
+    if let Err(error) = plugin_access::AclRule::parse(&rule.text())
+        && !rule.topics.0.is_empty()
+    {
+        let place = top.place_below(&["acl", index]);
+        top.complain(&place, &error.to_string(), None, None);
     }
     let names: Vec<_> = listeners.iter().map(|listener| listener.table.name.as_str()).collect();
-    for name in rule.listener.0.iter().filter(|name| !names.contains(&name.as_str())) {
+    let is_unknown = |name: &&String| !name.contains('*') && !names.contains(&name.as_str());
+    for name in rule.listener.0.iter().filter(is_unknown) {
         let near = nearest(name, names.iter().copied());
         let hint = near.map(|near| format!("did you mean \"{near}\"?"));
-        let place = top.place_below(&place("listener"));
+        let place = top.place_below(&["acl", index, "listener"]);
         let what = format!("there is no listener \"{name}\"");
         top.complain(&place, &what, Some(quoted(&names)), hint);
+    }
+}
+
+impl AclRule {
+    /// The rule as it would stand in a file of rules.
+    pub(crate) fn text(&self) -> RuleText {
+        let actions = |list: &OneOrMore<AclAction>| {
+            list.0.iter().map(|action| action.word().to_owned()).collect()
+        };
+        let own = &self.certificate;
+        RuleText {
+            allow: actions(&self.allow),
+            deny: actions(&self.deny),
+            qos: self.qos.0.clone(),
+            retain: self.retain.0,
+            user: self.user.0.clone(),
+            client: self.client.0.clone(),
+            address: self.address.0.iter().map(|net| net.0.to_string()).collect(),
+            listener: self.listener.0.clone(),
+            gateway: self.gateway.0.clone(),
+            certificate: CertificateText {
+                common_name: own.common_name.0.clone(),
+                subject: own.subject.0.clone(),
+                issuer: own.issuer.0.clone(),
+                serial: own.serial.0.clone(),
+                fingerprint: own.fingerprint.0.clone(),
+                dns: own.dns.0.clone(),
+                email: own.email.0.clone(),
+                uri: own.uri.0.clone(),
+            },
+            topics: self.topics.0.clone(),
+        }
     }
 }
 

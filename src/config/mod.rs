@@ -119,7 +119,7 @@ fn default_listener(node: &Node, gateways: &[Registration]) -> Option<Listener> 
     Some(Listener { table, registration, own, limits, gateway })
 }
 
-fn to_usize(number: u64) -> usize {
+pub(crate) fn to_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 

@@ -25,7 +25,7 @@ pub use network::{Bind, FileMode, Net, Rate, RateLimit};
 pub(crate) use read::quoted;
 pub use read::{Place, TableReader, read_document};
 pub use tables::{Content, Listed, Named, Optional};
-pub use values::{ByName, FilePath, Lapse, List, Never, Required, Size, Unset};
+pub use values::{ByName, FilePath, Lapse, List, Never, OneOrMore, Required, Size, Unset};
 
 /// One table of the configuration file.
 pub trait Settings: Debug + Send + Sync {

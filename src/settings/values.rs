@@ -173,6 +173,35 @@ impl<T: Value + Default> Value for List<T> {
     }
 }
 
+/// A list that may be unset, and be written as its only member.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OneOrMore<T>(pub Vec<T>);
+
+impl<T: Value + Default> Value for OneOrMore<T> {
+    fn read(&mut self, found: Found<'_>, range: &Range) -> Result<(), Refusal> {
+        match found {
+            Found::List(_) => self.0.read(found, range),
+            one => self.0.read(Found::List(&[one]), range),
+        }
+    }
+
+    fn allowed(&self, range: &Range) -> String {
+        format!("{}; or a list of such", T::default().allowed(range))
+    }
+
+    fn toml(&self) -> Option<String> {
+        if self.0.is_empty() { None } else { self.0.toml() }
+    }
+
+    fn words(&self) -> &'static [&'static str] {
+        self.0.words()
+    }
+
+    fn example(&self) -> String {
+        self.0.example()
+    }
+}
+
 /// A value that may be unset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unset<T>(pub Option<T>);

@@ -84,7 +84,7 @@ fn entrance(building: &mut Building<'_>, index: usize, listener: &Listener) -> O
             building.warn_if_readable_by_others(&format!("{key}.sni.{}", named.name), &named.key);
         }
         tls = Some(Arc::new(building.keep(&key, TlsContext::new(&files))?));
-        client_id = own.client_id.0.map(certificate_client_id);
+        client_id = own.client_id.0.map(certificate_field);
     }
     let websocket = table.transport.has_websocket().then(|| websocket_rules(&table.websocket.0));
     Some(Entrance {
@@ -134,14 +134,15 @@ fn websocket_rules(own: &Option<ListenerWebSocket>) -> WebSocketRules {
     }
 }
 
-fn certificate_client_id(field: config::CertificateClientId) -> CertificateField {
-    use config::CertificateClientId as Own;
+pub(super) fn certificate_field(field: config::CertificateField) -> CertificateField {
+    use config::CertificateField as Own;
     match field {
         Own::CommonName => CertificateField::CommonName,
+        Own::Subject => CertificateField::Subject,
+        Own::Serial => CertificateField::Serial,
+        Own::Fingerprint => CertificateField::Fingerprint,
         Own::Dns => CertificateField::Dns,
         Own::Email => CertificateField::Email,
         Own::Uri => CertificateField::Uri,
-        Own::Serial => CertificateField::Serial,
-        Own::Fingerprint => CertificateField::Fingerprint,
     }
 }

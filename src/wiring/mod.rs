@@ -4,6 +4,8 @@
 //!
 //! This is where the files are read that a configuration names.
 
+mod access;
+mod authentication;
 mod listeners;
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,23 +13,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::{fmt, fs};
 
-use core_model::{BrokerLimits, Gate, Plugins};
+use core_model::{BrokerLimits, Plugins};
 use core_store::MemoryStore;
 use gateway_host::{HostLimits, ListenerConfig, NodeConfig};
 use plugin_access::BanList;
 
-use crate::config::Config;
-use crate::operate::EventLog;
+use access::Access;
 
-/// Bans at once.
-const BANS_MAX: usize = 100_000;
+use crate::config::Config;
 
 /// What a configuration comes to.
 pub(crate) struct Wired {
     /// Where clients connect.
     pub(crate) listeners: Vec<ListenerConfig>,
-    /// Authenticators, rules, bans.
+    /// Authenticators, rules, bans, as the core takes them.
     pub(crate) plugins: Arc<Plugins>,
+    /// The same as they are made.
+    access: Access,
     /// Who is kept out: one list for the life of the server.
     pub(crate) bans: Arc<BanList>,
     /// Bounds of each shard's core.
@@ -71,6 +73,7 @@ impl fmt::Display for Faults {
 /// What building goes on with: the configuration, and what was found wrong so far.
 struct Building<'c> {
     config: &'c Config,
+    data_dir: Option<&'c Path>,
     faults: Vec<Fault>,
     warnings: Vec<String>,
 }
@@ -103,23 +106,20 @@ impl Building<'_> {
 /// # Errors
 /// All files that cannot be read or hold what they should not.
 pub(crate) fn build(config: &Config, previous: Option<&Wired>) -> Result<Wired, Faults> {
+    build_for(config, previous, Some(&config.node.data_dir))
+}
+
+/// As [`build`]; without a data directory nothing of it is read.
+fn build_for(
+    config: &Config,
+    previous: Option<&Wired>,
+    data_dir: Option<&Path>,
+) -> Result<Wired, Faults> {
     let warnings = config.warnings.clone();
-    let mut building = Building { config, faults: Vec::new(), warnings };
+    let mut building = Building { config, data_dir, faults: Vec::new(), warnings };
     let listeners = listeners::build(&mut building);
-    let bans = match previous {
-        Some(previous) => Some(Arc::clone(&previous.bans)),
-        None => {
-            let path = config.node.data_dir.join("bans.json");
-            building.keep("data_dir", BanList::open(Some(path), BANS_MAX)).map(Arc::new)
-        }
-    };
-    let gate = |bans: &Arc<BanList>| Arc::clone(bans) as Arc<dyn Gate>;
-    let plugins = Arc::new(Plugins {
-        gates: bans.iter().map(gate).collect(),
-        observers: vec![Arc::new(EventLog::default())],
-        ..Plugins::default()
-    });
-    let (Some(bans), true) = (bans, building.faults.is_empty()) else {
+    let access = access::build(&mut building, previous.map(|previous| &previous.access));
+    let (Some(access), true) = (access, building.faults.is_empty()) else {
         let file = config.file.display().to_string();
         return Err(Faults { file, list: building.faults });
     };
@@ -127,8 +127,9 @@ pub(crate) fn build(config: &Config, previous: Option<&Wired>) -> Result<Wired, 
     let node = &config.node;
     Ok(Wired {
         listeners,
-        plugins,
-        bans,
+        plugins: Arc::new(access.plugins(config)),
+        bans: Arc::clone(&access.bans),
+        access,
         broker_limits: Arc::new(node.limits.per_shard(shards)),
         host_limits: node.host_limits(shards),
         warnings: building.warnings,
@@ -141,7 +142,7 @@ pub(crate) fn build(config: &Config, previous: Option<&Wired>) -> Result<Wired, 
 /// # Errors
 /// As [`build`].
 pub(crate) fn check(config: &Config) -> Result<Vec<String>, Faults> {
-    build(config, None).map(|wired| wired.warnings)
+    build_for(config, None, None).map(|wired| wired.warnings)
 }
 
 impl Wired {

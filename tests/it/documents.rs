@@ -27,7 +27,8 @@ fn the_default_file_says_something_about_every_key() {
             assert!(commented, "no manual above: {line}");
         }
         // The manual of a table whose keys are the operator's stands above its header.
-        commented = line.starts_with("# ") || (commented && line.starts_with('['));
+        let is_header = line.trim_start_matches('#').starts_with('[');
+        commented = line.starts_with("# ") || (commented && is_header);
         assert!(line.chars().count() <= 200, "too long: {line}");
     }
 }

@@ -1,4 +1,4 @@
-use crate::settings::{FilePath, Lapse, List, Net, Never, Required, Unset};
+use crate::settings::{ByName, FilePath, Lapse, List, Net, Never, OneOrMore, Required, Unset};
 use crate::{choice, kinds, settings};
 
 kinds! {
@@ -25,13 +25,16 @@ settings! {
     pub struct FileUsers {
         /// The file. It is read again at a reload.
         path: Required<FilePath> = Required::default();
-        /// What a client's user is looked up by.
+        /// What a client is looked up by: its user name, or its client id.
         user_from: UserFrom = UserFrom::User;
+        /// What becomes of a client that is not in the file: the next authentication is asked, or
+        /// it is refused.
+        unknown_user: UnknownUser = UnknownUser::Next;
     }
 }
 
 choice! {
-    /// What a client's user is looked up by.
+    /// What a client is looked up by.
     pub enum UserFrom {
         /// The user name that it sends.
         User = "user",
@@ -40,70 +43,96 @@ choice! {
     }
 }
 
+choice! {
+    /// What becomes of a client that is not in a file of users.
+    pub enum UnknownUser {
+        /// The next authentication is asked.
+        Next = "next",
+        /// It is refused.
+        Refuse = "refuse",
+    }
+}
+
 settings! {
     /// The client's certificate, which the listener's TLS has verified or a trusted proxy reports: no
     /// password is needed. A client without one is left to the next.
     pub struct CertificateUsers {
-        /// The field that becomes the user name.
+        /// The field that becomes the user name, whatever the client sends itself.
         user: CertificateField = CertificateField::CommonName;
-        /// Whether a user name that the client sends itself has to be the same.
-        must_match_user: bool = false;
-        /// Whether the client id has to be the same as the user name.
-        must_match_client_id: bool = false;
+        /// User names that are let in, others being refused; `*` stands for any characters. Empty
+        /// for all.
+        allow: List<String> = List::default();
+        /// The field that the client id has to be.
+        client_id: Unset<CertificateField> = Unset(None);
+        /// Whether a certificate counts that a trusted proxy reports, which says no more than the
+        /// common name.
+        from_proxy: bool = true;
     }
 }
 
 choice! {
-    /// A field of a certificate.
+    /// A field of a client's certificate.
     pub enum CertificateField {
         /// Common name of the subject.
         CommonName = "common-name",
         /// The whole subject (RFC 4514).
         Subject = "subject",
+        /// Serial number in lower-case hexadecimal.
+        Serial = "serial",
+        /// SHA-256 of the certificate in lower-case hexadecimal.
+        Fingerprint = "fingerprint",
         /// First alternative name that is a host name.
         Dns = "dns",
         /// First alternative name that is a mail address.
         Email = "email",
         /// First alternative name that is a URI.
         Uri = "uri",
-        /// Serial number in lower-case hexadecimal.
-        Serial = "serial",
-        /// SHA-256 of the certificate in lower-case hexadecimal.
-        Fingerprint = "fingerprint",
     }
 }
 
 settings! {
-    /// A JSON Web Token. Its signature, its times and the claims below are checked, and the client is
+    /// A JSON Web Token. Its signature, its times and claims are checked, and the client is
     /// disconnected when it expires. Exactly one of `secret_file`, `public_key_file`, `jwks_file`
     /// and `jwks_url` has to be set.
     pub struct JwtUsers {
         /// Where the client sends the token.
         from: TokenFrom = TokenFrom::Password;
         /// Algorithms that are accepted; all must fit the kind of key.
-        algorithms: Vec<JwtAlgorithm> = vec![JwtAlgorithm::Es256];
-        /// A file with the secret of HMAC algorithms. Only the server should be able to read it.
+        algorithms: Required<Vec<JwtAlgorithm>> = Required::default();
+        /// A file with the secret of HMAC algorithms, of 32 bytes or more. Only the server should be
+        /// able to read it.
         secret_file: Unset<FilePath> = Unset(None);
+        /// Whether the secret is in base64.
+        secret_base64: bool = false;
         /// A file with the public key, in PEM.
         public_key_file: Unset<FilePath> = Unset(None);
         /// A file with a JSON Web Key Set.
         jwks_file: Unset<FilePath> = Unset(None);
-        /// Where to fetch a JSON Web Key Set.
+        /// Where to fetch a JSON Web Key Set, when the first token comes.
         jwks_url: Unset<String> = Unset(None);
-        /// Time after which the set is fetched again.
+        /// The authorities, in PEM, that count for `jwks_url` instead of the system's.
+        jwks_ca_file: Unset<FilePath> = Unset(None);
+        /// Time after which the set is fetched again, if the server of `jwks_url` does not name a
+        /// shorter one.
         jwks_refresh: Lapse = Lapse::seconds(300), 1_000..=86_400_000;
-        /// Value that the claim `iss` must have.
-        issuer: Unset<String> = Unset(None);
-        /// Value that the claim `aud` must have or contain.
-        audience: Unset<String> = Unset(None);
+        /// Least time between two attempts to fetch it.
+        jwks_retry: Lapse = Lapse::seconds(10), 100..=86_400_000;
+        /// Time that an attempt may take.
+        jwks_timeout: Lapse = Lapse::seconds(5), 100..=600_000;
         /// The claim that becomes the user name.
         user_claim: String = "sub".into();
-        /// The claim that must be the client id.
-        client_id_claim: Unset<String> = Unset(None);
-        /// The claim with rules, which then count instead of the node's.
+        /// The claim that makes a superuser, whom no rule on topics binds, by `true`.
+        superuser_claim: Unset<String> = Unset(None);
+        /// The claim with rules, which then count instead of the node's; empty for none.
         acl_claim: String = "acl".into();
+        /// Whether a token without an end is refused.
+        expiry_required: bool = true;
         /// How much clocks may differ.
         leeway: Lapse = Lapse::seconds(5), 0..=3_600_000;
+        /// Claims that must be there with this value, or with a list that contains it, such as `iss`
+        /// and `aud`. `%c` stands for the client id, `%u` for the user name that the client sends,
+        /// `%l` for the listener, `%cn` for the common name of its certificate.
+        claims: ByName<String> = ByName { list: Vec::new(), example: "iss = \"https://example.org\"" };
     }
 }
 
@@ -192,10 +221,26 @@ settings! {
 }
 
 settings! {
-    /// A list of client ids that may connect without a password; any other is left to the next.
+    /// A list of client ids: clients with others are refused. It goes in front of the
+    /// authentications that prove who a client is.
     pub struct ClientIds {
-        /// The file, with a client id on each line. It is read again at a reload.
-        path: Required<FilePath> = Required::default();
+        /// Client ids; `*` stands for any characters.
+        ids: List<String> = List::default();
+        /// A file with more of them, one on each line. It is read again at a reload.
+        path: Unset<FilePath> = Unset(None);
+        /// What becomes of a client that is on the list: the next authentication is asked, or it is
+        /// let in without a user name.
+        listed: Listed = Listed::Next;
+    }
+}
+
+choice! {
+    /// What becomes of a client that is on a list of client ids.
+    pub enum Listed {
+        /// The next authentication is asked.
+        Next = "next",
+        /// It is let in.
+        Accept = "accept",
     }
 }
 
@@ -207,39 +252,63 @@ settings! {
         /// Clients that wait for it; one more is refused as "Server busy".
         queue: u32 = 1_000, 0..=1_000_000;
         /// Good passwords that are remembered, in a form that gives nothing away, so that clients
-        /// that come back cost nothing.
-        cache_entries: u32 = 10_000, 0..=10_000_000;
-        /// How long they are remembered.
-        cache_ttl: Lapse = Lapse::seconds(300), 1_000..=86_400_000;
+        /// that come back cost nothing; 0 for none.
+        cache_entries: u32 = 100_000, 0..=10_000_000;
+        /// How long one that is not used is remembered.
+        cache_ttl: Lapse = Lapse::seconds(86_400), 1_000..=2_592_000_000;
     }
 }
 
 settings! {
-    /// A rule on what clients may do to topics. It fits a client if all that it says of clients fits.
+    /// A rule on what clients may do to topics. It fits a client if everything fits that it says of
+    /// clients; `*` stands there for any characters. A list may be written as its only member.
     pub struct AclRule {
-        /// What the rule allows.
-        allow: List<AclAction> = List::default();
-        /// What the rule denies; a rule has either this or `allow`.
-        deny: List<AclAction> = List::default();
-        /// Client id; `*` stands for any text.
-        client: Unset<String> = Unset(None);
-        /// User name; `*` stands for any text.
-        user: Unset<String> = Unset(None);
-        /// Common name of its certificate; `*` stands for any text.
-        certificate: Unset<String> = Unset(None);
-        /// Addresses that it comes from.
-        address: List<Net> = List::default();
-        /// Names of listeners.
-        listener: List<String> = List::default();
-        /// Names of gateways.
-        gateway: List<String> = List::default();
-        /// Topic filters, mountpoint included. `%c` stands for the client id, `%u` for the user
-        /// name.
-        topics: Required<Vec<String>> = Required::default();
-        /// QoS of the messages or subscriptions; empty for all.
-        qos: List<u8> = List::default(), 0..=2;
-        /// Whether messages are to be retained; unset for both.
+        /// What the rule allows; a rule has either this or `deny`.
+        allow: OneOrMore<AclAction> = OneOrMore::default();
+        /// What the rule denies.
+        deny: OneOrMore<AclAction> = OneOrMore::default();
+        /// Topic filters, as the server knows topics: with the mountpoint. `%c` stands for the
+        /// client id, `%u` for the user name, `%l` for the listener, `%cn` for the common name of
+        /// the client's certificate. With `eq ` in front, wildcards stand for themselves.
+        topics: Required<OneOrMore<String>> = Required::default();
+        /// QoS of the messages or subscriptions; unset for all.
+        qos: OneOrMore<u8> = OneOrMore::default(), 0..=2;
+        /// Whether published messages are to be retained; unset for both.
         retain: Unset<bool> = Unset(None);
+        /// User names. A client without one fits none, not even `*`.
+        user: OneOrMore<String> = OneOrMore::default();
+        /// Client ids.
+        client: OneOrMore<String> = OneOrMore::default();
+        /// Addresses that clients come from.
+        address: OneOrMore<Net> = OneOrMore::default();
+        /// Names of listeners.
+        listener: OneOrMore<String> = OneOrMore::default();
+        /// Names of gateways.
+        gateway: OneOrMore<String> = OneOrMore::default();
+        /// What the client's certificate says.
+        certificate: AclCertificate = AclCertificate::default();
+    }
+}
+
+settings! {
+    /// What the client's certificate says.
+    pub struct AclCertificate {
+        /// Common name of the subject.
+        common_name: OneOrMore<String> = OneOrMore::default();
+        /// The whole subject (RFC 4514).
+        subject: OneOrMore<String> = OneOrMore::default();
+        /// The issuer (RFC 4514).
+        issuer: OneOrMore<String> = OneOrMore::default();
+        /// Serial number in lower-case hexadecimal.
+        serial: OneOrMore<String> = OneOrMore::default();
+        /// SHA-256 of the certificate in lower-case hexadecimal.
+        fingerprint: OneOrMore<String> = OneOrMore::default();
+        /// A host name among the alternative names.
+        dns: OneOrMore<String> = OneOrMore::default();
+        /// A mail address among the alternative names.
+        email: OneOrMore<String> = OneOrMore::default();
+        /// A URI among the alternative names.
+        uri: OneOrMore<String> = OneOrMore::default();
     }
 }
 
@@ -250,17 +319,20 @@ choice! {
         Publish = "publish",
         /// Subscribes.
         Subscribe = "subscribe",
+        /// Either.
+        All = "all",
     }
 }
 
 settings! {
     /// Bans clients that come and go too often. Without this table nobody is banned for that.
     pub struct Flapping {
-        /// Disconnections within `window` after which a client is banned.
+        /// Disconnections within `window` that are allowed; at one more a client is banned. Those
+        /// by the server do not count.
         max_disconnects: u32 = 15, 1..=1_000_000;
         /// The time in which they are counted.
         window: Lapse = Lapse::seconds(60), 1_000..=86_400_000;
-        /// How long it is banned.
+        /// How long it is banned, by its client id.
         ban_time: Never<Lapse> = Never(Some(Lapse::seconds(300))), 1_000..=31_536_000_000;
     }
 }

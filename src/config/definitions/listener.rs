@@ -1,4 +1,4 @@
-use super::OwnLimits;
+use super::{CertificateField, OwnLimits};
 use crate::settings::{
     Bind, FileMode, FilePath, List, Named, Net, Optional, RateLimit, Required, Unset,
 };
@@ -108,7 +108,7 @@ settings! {
         min_version: TlsVersion = TlsVersion::V12;
         /// The field of a client's certificate that becomes its client id, whatever it sends
         /// itself.
-        client_id: Unset<CertificateClientId> = Unset(None);
+        client_id: Unset<CertificateField> = Unset(None);
         /// Other certificates for clients that ask for a server by this name, which can be like
         /// `"*.example.org"`.
         sni: Named<SniCertificate> = Named::default();
@@ -145,24 +145,6 @@ choice! {
         V12 = "1.2",
         /// TLS 1.3
         V13 = "1.3",
-    }
-}
-
-choice! {
-    /// A field of a certificate that becomes a client id.
-    pub enum CertificateClientId {
-        /// Common name of the subject.
-        CommonName = "common-name",
-        /// First alternative name that is a host name.
-        Dns = "dns",
-        /// First alternative name that is a mail address.
-        Email = "email",
-        /// First alternative name that is a URI.
-        Uri = "uri",
-        /// Serial number in lower-case hexadecimal.
-        Serial = "serial",
-        /// SHA-256 of the certificate in lower-case hexadecimal.
-        Fingerprint = "fingerprint",
     }
 }
 

@@ -7,18 +7,18 @@ mod listener;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use crate::settings::{FileMode, FilePath, Lapse, Listed, Named, Never, Optional, Unset};
+use crate::settings::{FileMode, FilePath, Lapse, Named, Never, Optional, Unset};
 use crate::{choice, settings};
 
 pub use access::{
-    AclAction, AclRule, Authentication, CertificateField, CertificateUsers, ClientIds, FileUsers,
-    Flapping, Hashing, HttpMethod, HttpUsers, JwtAlgorithm, JwtUsers, OnTrouble, ScramUsers,
-    TokenFrom, UserFrom,
+    AclAction, AclCertificate, AclRule, Authentication, CertificateField, CertificateUsers,
+    ClientIds, FileUsers, Flapping, Hashing, HttpMethod, HttpUsers, JwtAlgorithm, JwtUsers, Listed,
+    OnTrouble, ScramUsers, TokenFrom, UnknownUser, UserFrom,
 };
 pub use limits::{Handshakes, Limits, Links, Overflow, OwnLimits, Shared, Strategy};
 pub use listener::{
-    CertificateClientId, ClientAuth, ListenerSources, ListenerTable, ListenerTls,
-    ListenerWebSocket, ProxyProtocol, SniCertificate, TlsVersion, Transport,
+    ClientAuth, ListenerSources, ListenerTable, ListenerTls, ListenerWebSocket, ProxyProtocol,
+    SniCertificate, TlsVersion, Transport,
 };
 
 settings! {
@@ -59,7 +59,7 @@ settings! {
         /// Rules on what clients may do. The first one that fits counts. Without any rule, here and
         /// in `acl_file`, whoever is connected may do everything; with rules, what none of them
         /// fits is denied.
-        acl: Listed<AclRule> = Listed::default();
+        acl: settings::Listed<AclRule> = settings::Listed::default();
         /// Bans clients that come and go too often.
         flapping: Optional<Flapping> = Optional(None);
     }

@@ -8,13 +8,10 @@
 mod authentication;
 mod flow;
 mod gates;
-mod inspect;
 mod late;
 mod leaks;
-mod lookups;
 mod memory;
 mod mountpoints;
-mod permissions;
 mod plugins;
 mod publishing;
 mod qos;

@@ -14,5 +14,4 @@ mod keep_alive;
 mod publish;
 mod refuse_connect;
 mod subscribe;
-mod traces;
 mod violations;

@@ -4,6 +4,5 @@
 mod acl;
 mod bans;
 mod hash;
-mod http;
 mod jwt;
 mod server;
