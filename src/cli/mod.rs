@@ -1,7 +1,9 @@
 //! Commands and exit codes.
 
+mod display;
 mod operation;
 mod table;
+mod users;
 
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -62,6 +64,9 @@ enum Command {
     Decode(DecodeArgs),
     #[command(flatten)]
     Operation(operation::Operation),
+    /// Change files of users, or make hashes of passwords
+    #[command(subcommand)]
+    Users(users::Users),
 }
 
 #[derive(Args, Default)]
@@ -136,7 +141,8 @@ pub fn run(gateways: &[Registration]) -> ExitCode {
             print(&text)
         }
         Command::Decode(args) => decode_command(&args, gateways),
-        Command::Operation(operation) => operation::operate(operation, gateways),
+        Command::Operation(operation) => display::operate(operation, gateways),
+        Command::Users(command) => users::run(command),
     }
     .into()
 }

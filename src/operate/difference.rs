@@ -18,7 +18,6 @@ const ONLY_AT_START: &[&str] = &[
     "control",
     "data_dir",
     "handshakes.threads",
-    "hashing",
     "limits.links.read_buffer",
     "log",
     "shards",

@@ -120,8 +120,7 @@ impl Operator {
         self.apply_http(http);
         let answer: Arc<dyn Answer> = Arc::<Operator>::clone(self);
         let path = self.data_dir.path().join(CONTROL_SOCKET);
-        let socket = ControlSocket::open(&path, mode, answer)
-            .with_context(|| format!("cannot open {}", path.display()))?;
+        let socket = ControlSocket::open(&path, mode, answer).context("control socket")?;
         Ok(Doors { operator: Arc::clone(self), _socket: socket })
     }
 

@@ -1,7 +1,6 @@
 //! The server's side of the control socket.
 
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +17,8 @@ use super::request::{End, Gone, Items, Refusal, Request};
 pub(super) const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 /// Connections at once; one more is answered that the server is busy.
 const CONNECTIONS_MAX: usize = 16;
+/// Connections that wait until they are accepted.
+const BACKLOG: u32 = 16;
 /// How long a client may take for its request, and for taking one line of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a look takes whether a client is still there that has nothing more to say.
@@ -40,15 +41,11 @@ pub(crate) struct ControlSocket {
 }
 
 impl ControlSocket {
-    /// Opens the socket at `path`, whose file gets these permissions. The caller holds the lock of
-    /// the data directory, so a file of that name is one that an earlier server has left.
+    /// Opens the socket at `path`, whose file gets these permissions. A file that an earlier server
+    /// has left is replaced.
     pub(crate) fn open(path: &Path, mode: u32, answer: Arc<dyn Answer>) -> io::Result<Self> {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        let listener = UnixListener::bind(path)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+        let listener = gateway_transport::listen_unix(path, Some(mode), BACKLOG)?;
+        listener.set_nonblocking(false)?;
         let ending = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&ending);
         let accept = move || accept_all(&listener, &until, &answer);
@@ -178,6 +175,8 @@ impl Items for Client {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     /// Counts to the number that `show` names, then says how far it came.

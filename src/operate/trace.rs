@@ -104,11 +104,14 @@ fn event_items(event: &TraceEvent, gateways: &[Registration]) -> Vec<Json> {
         }
         TraceItem::Published { topic, payload, len, qos, retain } => vec![with(json!({
             "what": "message",
-            "topic": topic,
-            "qos": *qos as u8,
-            "retain": retain,
-            "payload_bytes": len,
-            "payload": request::payload_json(payload),
+            "direction": "received",
+            "message": {
+                "topic": topic,
+                "qos": *qos as u8,
+                "retain": retain,
+                "payload_bytes": len,
+                "payload": request::payload_json(payload),
+            },
         }))],
         TraceItem::Closed { reason } => {
             vec![with(json!({ "what": "closed", "reason": reason.name() }))]

@@ -395,3 +395,29 @@ fn bans_outlive_the_server() {
     server.restart();
     assert_eq!(server.json(&["bans"])[0]["value"], "one");
 }
+
+#[test]
+fn a_trace_of_a_topic_shows_its_messages() {
+    let server = Server::start(&listener("a"));
+    let mut client = server.connect("one");
+    let mut command = server.spawn(&["trace", "--topic", "city/+"]);
+    let mut lines = BufReader::new(command.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "trace begins");
+    client.publish("sea", "unseen", false);
+    client.publish("city/lamp", "on", false);
+    let message = lines.next().unwrap().unwrap();
+    assert!(message.contains(" one -> message {"), "{message}");
+    assert!(message.contains(r#""payload":"on""#), "{message}");
+    assert!(message.contains(r#""topic":"city/lamp""#), "{message}");
+    command.kill().unwrap();
+    command.wait().unwrap();
+}
+
+#[test]
+fn a_trace_ends_after_its_time() {
+    let server = Server::start(&listener("a"));
+    assert_eq!(server.text(&["trace", "--client", "nobody", "--for", "1s"]), "trace begins\n");
+    let (code, said) = server.refusal(&["trace", "--topic", "a/#/b"]);
+    assert_eq!(code, Some(1));
+    assert!(said.starts_with("topic: "), "{said}");
+}
