@@ -12,32 +12,13 @@ use crate::mail::MemberState;
 use crate::outgoing::Habits;
 use crate::publish::TOPIC_BYTES_MAX;
 use crate::routes::SessionIndex;
+use crate::rules::is_alike;
 use crate::session::Session;
 use crate::shard::{Shard, Sink};
 use crate::slots::Bound;
 use crate::work::Work;
 
 impl Shard {
-    /// A client wants a session of this shard.
-    pub(crate) fn on_connect(
-        &mut self,
-        now: Timestamp,
-        slot: SlotId,
-        connect: Box<Connect>,
-        sink: &mut dyn Sink,
-    ) {
-        if connect.client_id.len() > self.limits.client_id_bytes_max {
-            return self.refuse(now, slot, &connect, Reason::CLIENT_ID_NOT_VALID, sink);
-        }
-        if let Err(reason) = self.pass_gates(now, &connect, None) {
-            return self.refuse(now, slot, &connect, reason, sink);
-        }
-        match connect.evidence.method {
-            Some(_) => self.begin_exchange(now, slot, connect, sink),
-            None => self.judge(now, slot, connect, 0, sink),
-        }
-    }
-
     pub(crate) fn refuse(
         &mut self,
         now: Timestamp,
@@ -109,9 +90,12 @@ impl Shard {
             may_retransmit: connect.may_retransmit,
             may_requeue: connect.may_requeue,
         };
-        self.enter_session(index, slot, *connect, principal, permissions, mountpoint);
-        if let Some(session) = self.sessions.get_mut(index.0 as usize) {
-            session.since = now;
+        let who = Believed { principal, permissions, mountpoint };
+        let was_other = self.enter_session(now, index, slot, *connect, who);
+        if session_present && was_other {
+            // Before anything of it is sent: its client may not have what an earlier one had.
+            self.withdraw(now, index, true, sink);
+            self.review(now, index, sink);
         }
         let Some(session) = self.sessions.get(index.0 as usize) else { return };
         for observer in &self.plugins.observers {
@@ -134,7 +118,7 @@ impl Shard {
         self.settle_notes(now, sink);
         self.tell_groups(now, index, sink);
         self.resume_pulls(index);
-        self.set_retransmit_alarm(now, index, habits);
+        self.set_online_alarm(now, index);
     }
 
     fn admit_client(
@@ -151,43 +135,28 @@ impl Shard {
         if full && !self.by_key.contains_key(key) {
             return Err(Reason::QUOTA_EXCEEDED);
         }
-        match &connect.will {
-            Some(will) => self.admit_will(permissions, mountpoint, will),
-            None => Ok(()),
-        }
-    }
-
-    /// Whether a client may leave a will.
-    fn admit_will(
-        &self,
-        permissions: Option<&dyn Permissions>,
-        mountpoint: &str,
-        will: &Will,
-    ) -> Result<(), Reason> {
+        let Some(will) = &connect.will else { return Ok(()) };
+        let existing = self.by_key.get(key).and_then(|index| self.sessions.get(index.0 as usize));
         let topic = format!("{mountpoint}{}", will.message.topic());
-        if topic.len() > TOPIC_BYTES_MAX {
-            return Err(Reason::TOPIC_NAME_INVALID);
-        }
-        let kept = self.counters.kept_bytes + will.message.size() as u64;
-        if kept > self.limits.kept_bytes_total_max as u64 {
-            return Err(Reason::QUOTA_EXCEEDED);
-        }
-        let action = Action::Publish { qos: will.message.qos(), retain: will.message.retain() };
-        if permissions.is_none_or(|rules| rules.permits(action, &topic)) {
+        self.admit_will(existing.and_then(Session::will), &topic, will)?;
+        if permissions.is_none_or(|rules| rules.permits(publish_of(will), &topic)) {
             Ok(())
         } else {
             Err(Reason::NOT_AUTHORIZED)
         }
     }
 
-    /// The rules that bind a client; `None` when it may do everything.
-    pub(crate) fn compile(&self, principal: &Principal) -> Option<Arc<dyn Permissions>> {
-        let identity = &principal.identity;
-        if identity.is_superuser {
-            return None;
+    /// Whether there is room for a will in place of another one.
+    fn admit_will(&self, old: Option<&Will>, topic: &str, will: &Will) -> Result<(), Reason> {
+        if topic.len() > TOPIC_BYTES_MAX {
+            return Err(Reason::TOPIC_NAME_INVALID);
         }
-        let rules = identity.rules.as_ref().or(self.plugins.authorizer.as_ref());
-        rules.map(|rules| rules.compile(principal))
+        let freed = old.map_or(0, |old| old.message.size()) as u64;
+        let kept = self.counters.kept_bytes + will.message.size() as u64;
+        if kept > self.limits.kept_bytes_total_max as u64 + freed {
+            return Err(Reason::QUOTA_EXCEEDED);
+        }
+        Ok(())
     }
 
     //= mqtt5:3.1.3-6
@@ -217,30 +186,38 @@ impl Shard {
         index
     }
 
+    /// Puts a client in its session; whether rules may judge it otherwise than the one before.
     fn enter_session(
         &mut self,
+        now: Timestamp,
         index: SessionIndex,
         slot: SlotId,
         connect: Connect,
-        principal: Principal,
-        permissions: Option<Arc<dyn Permissions>>,
-        mountpoint: Box<str>,
-    ) {
+        who: Believed,
+    ) -> bool {
         let limits = connect.limits.unwrap_or_else(|| Arc::clone(&self.limits.session));
         let expiry = capped(connect.expiry, limits.session_expiry_max_s);
         self.slots.bind(slot, Bound::Session(index));
         self.counters.clients_connected += 1;
         self.counters.clients_maximum =
             self.counters.clients_maximum.max(self.counters.clients_connected);
-        let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
+        let rules_round = self.rules_round;
+        let Some(session) = self.sessions.get_mut(index.0 as usize) else { return false };
+        let was_other = session.rules_round != rules_round
+            || session.is_restored
+            || !is_alike(&session.principal, &who.principal);
         let was_durable = session.is_durable();
         session.slot = Some(slot);
+        session.since = now;
         session.expiry = expiry;
         session.ends_at = None;
-        session.principal = Box::new(principal);
-        session.permissions = permissions;
+        *session.principal = who.principal;
+        session.permissions = who.permissions;
+        session.rules_round = rules_round;
         session.limits = limits;
-        session.mountpoint = mountpoint;
+        session.is_mounted_by_user = connect.mountpoint.contains("%u");
+        session.mountpoint = who.mountpoint;
+        session.is_restored = false;
         //= mqtt5:3.1.2-7
         //= mqtt311:3.1.2-8
         session.set_will(connect.will, &mut self.counters);
@@ -264,12 +241,22 @@ impl Shard {
         if session.is_durable() != was_durable && !session.subscriptions.is_empty() {
             self.refresh_durability(index);
         }
+        was_other
     }
 
-    fn set_retransmit_alarm(&mut self, now: Timestamp, index: SessionIndex, habits: Habits) {
-        let wanted = habits.may_retransmit && self.limits.retransmit_after_s > 0;
-        let at = wanted.then(|| now.plus_seconds(self.limits.retransmit_after_s));
+    /// Has a session with a link looked at when its credentials expire or a delivery may have to be
+    /// repeated.
+    pub(crate) fn set_online_alarm(&mut self, now: Timestamp, index: SessionIndex) {
+        let Some(session) = self.sessions.get(index.0 as usize) else { return };
+        let after_s = self.limits.retransmit_after_s;
+        let repeats =
+            (session.outgoing.retransmits() && after_s > 0).then(|| now.plus_seconds(after_s));
+        let at = repeats.into_iter().chain(self.credentials_expire_at(index)).min();
         self.set_alarm(index, at);
+    }
+
+    pub(crate) fn credentials_expire_at(&self, index: SessionIndex) -> Option<Timestamp> {
+        self.sessions.get(index.0 as usize)?.principal.identity.expires_at
     }
 
     /// Tells the client of a session that its link has lost it.
@@ -335,7 +322,7 @@ impl Shard {
         let Some(slot) = session.slot.take() else { return };
         session.since = now;
         self.slots.unbind(slot);
-        self.authenticating.remove(&slot);
+        self.reauthenticating.remove(&slot);
         self.counters.clients_connected -= 1;
         session.outgoing.suspend();
         session.forsake_acks();
@@ -406,6 +393,7 @@ impl Shard {
     }
 
     fn publish_will(&mut self, now: Timestamp, index: SessionIndex, sink: &mut dyn Sink) {
+        self.refresh_rules(index);
         let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
         session.will_at = None;
         let Some(will) = session.set_will(None, &mut self.counters) else { return };
@@ -422,13 +410,21 @@ impl Shard {
         message.topic = &topic;
         message.origin = session.origin;
         message.expires_at = will.expiry_s.map(|seconds| now.plus_seconds(seconds));
+        let action = Action::Publish { qos: message.qos, retain: message.retain };
+        // It was permitted when the client left it, which may be long ago.
+        if !self.permits(index, action, &topic) {
+            self.counters.publishes_refused += 1;
+            return;
+        }
+        let Some(session) = self.sessions.get(index.0 as usize) else { return };
         for interceptor in &self.plugins.interceptors {
             if interceptor.on_publish(Some(&session.key), &mut message).is_err() {
                 self.counters.publishes_refused += 1;
                 return;
             }
         }
-        self.dispatch(now, &message, None, sink);
+        let dispatched = self.dispatch(now, &message, None, sink);
+        self.count_refused(None, &dispatched);
         self.settle_notes(now, sink);
     }
 
@@ -445,6 +441,7 @@ impl Shard {
         session.set_ending();
         session.ends_at = None;
         self.by_key.remove(&session.key);
+        self.reports.keep_name(session);
         self.set_alarm(index, None);
         self.publish_will(now, index, sink);
         let mut returned = Vec::new();
@@ -476,11 +473,13 @@ impl Shard {
     /// Replaces or removes the will; a will that the client may not leave changes nothing.
     pub(crate) fn on_update_will(&mut self, index: SessionIndex, will: Option<Box<Will>>) {
         let Some(session) = self.sessions.get(index.0 as usize) else { return };
-        let permissions = session.permissions.as_deref();
-        let admit = |will| self.admit_will(permissions, &session.mountpoint, will);
-        if will.as_ref().is_some_and(|will| admit(will).is_err()) {
-            self.counters.publishes_refused += 1;
-            return;
+        if let Some(will) = &will {
+            let topic = format!("{}{}", session.mountpoint, will.message.topic());
+            let fits = self.admit_will(session.will(), &topic, will).is_ok();
+            if !fits || !self.permits(index, publish_of(will), &topic) {
+                self.counters.publishes_refused += 1;
+                return;
+            }
         }
         let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
         if session.is_durable() {
@@ -512,6 +511,17 @@ impl Shard {
             window: session.outgoing.window(),
         }
     }
+}
+
+/// A client that is let in.
+struct Believed {
+    principal: Principal,
+    permissions: Option<Arc<dyn Permissions>>,
+    mountpoint: Box<str>,
+}
+
+fn publish_of(will: &Will) -> Action {
+    Action::Publish { qos: will.message.qos(), retain: will.message.retain() }
 }
 
 fn capped(expiry: Expiry, max_s: u32) -> Expiry {

@@ -1,10 +1,13 @@
 use std::sync::Arc;
 
-use core_model::{BrokerLimits, Delivery, Event, ShardId, SlotId, StoredMessage, Timestamp};
+use core_model::{
+    BrokerLimits, Delivery, Event, Reason, ShardId, SlotId, StoredMessage, Timestamp,
+};
 
 use crate::journal::Journal;
 use crate::mail::Letter;
-use crate::outgoing::Returned;
+use crate::outgoing::{Receiver, Returned};
+use crate::reports::Reports;
 use crate::routes::SessionIndex;
 use crate::{Counters, Mail, Sink};
 
@@ -57,6 +60,7 @@ pub(crate) struct Cx<'x> {
     pub(crate) out: &'x mut Outboxes,
     pub(crate) sink: &'x mut dyn Sink,
     pub(crate) notes: &'x mut Vec<Note>,
+    pub(crate) reports: &'x mut Reports,
 }
 
 impl Cx<'_> {
@@ -83,6 +87,12 @@ impl Cx<'_> {
     /// A message is kept for a session no more.
     pub(crate) fn let_go(&mut self, message: &StoredMessage) {
         self.counters.kept_bytes -= message.size() as u64;
+    }
+
+    /// A message for a session was dropped, which its client's observers are to hear of.
+    #[cold]
+    pub(crate) fn report_drop(&mut self, to: Receiver<'_>, why: Reason) {
+        self.reports.drop_one(to.origin, to.index, to.generation, why);
     }
 
     /// A delivery, counted.

@@ -6,8 +6,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use core_model::{
-    ClientKey, DisconnectCause, Expiry, Filter, GatewayId, Identity, Principal, QoS, Reason,
-    SessionLimits, SlotId, StoredMessage, Timestamp, TransportFacts, filter_matches,
+    ClientKey, Connect, DisconnectCause, Expiry, Filter, GatewayId, Identity, Principal, QoS,
+    Reason, SessionLimits, SlotId, StoredMessage, Timestamp, TransportFacts, filter_matches,
 };
 use ipnet::IpNet;
 
@@ -329,12 +329,41 @@ impl Shard {
         }
         let rest = self.sessions_after(kicked.next.as_ref()).next().is_some();
         kicked.next = kicked.next.filter(|_| rest);
+        if after.is_none() {
+            kicked.clients += self.refuse_where(now, selector, reason, sink);
+        }
         for index in whom {
             self.kick_slot(now, index, reason, sink);
             self.close_link(now, index, DisconnectCause::Lost(reason), None, sink);
             kicked.clients += 1;
         }
         kicked
+    }
+
+    /// Refuses the undecided connects that are meant, by what the clients say they are.
+    fn refuse_where(
+        &mut self,
+        now: Timestamp,
+        selector: &Selector,
+        reason: Reason,
+        sink: &mut dyn Sink,
+    ) -> usize {
+        let is_meant = |connect: &Connect| {
+            let evidence = &connect.evidence;
+            let facts = Facts {
+                user: evidence.user.as_deref(),
+                listener: &evidence.listener,
+                peer: evidence.peer,
+            };
+            let client_id = connect.client_id.clone();
+            selector.matches(&ClientKey { gateway: connect.gateway, client_id }, &facts)
+        };
+        let attempts = self.attempts.iter().filter(|(_, connect)| is_meant(connect));
+        let slots: Vec<SlotId> = attempts.map(|(slot, _)| slot).collect();
+        for slot in &slots {
+            self.give_up(now, *slot, reason, sink);
+        }
+        slots.len()
     }
 
     /// A page of the subscriptions of this shard's sessions.

@@ -6,6 +6,7 @@
 //! randomness comes from the seed. The semantics are those of MQTT 5.0, which contain 3.1.1's.
 #![deny(missing_docs)]
 
+mod attempts;
 mod authenticate;
 mod connect;
 mod context;
@@ -18,9 +19,11 @@ mod mail;
 mod outgoing;
 mod publish;
 mod pulls;
+mod reports;
 mod restore;
 mod retained;
 mod routes;
+mod rules;
 mod session;
 mod shard;
 mod slots;

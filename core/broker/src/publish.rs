@@ -32,6 +32,8 @@ pub(crate) struct Dispatched {
     pub(crate) durable: bool,
     /// Why it was not taken in full.
     pub(crate) refused: Option<Reason>,
+    /// Receivers for which there was no room at all.
+    pub(crate) lost: u32,
 }
 
 impl Dispatched {
@@ -40,7 +42,10 @@ impl Dispatched {
         match offered {
             Offered::Taken { durable } => self.durable |= durable,
             Offered::Dropped => {}
-            Offered::Refused => self.refused = Some(Reason::QUOTA_EXCEEDED),
+            Offered::Refused => {
+                self.refused = Some(Reason::QUOTA_EXCEEDED);
+                self.lost += 1;
+            }
         }
     }
 }
@@ -91,6 +96,7 @@ impl Shard {
         message: &mut Message<'_>,
         sink: &mut dyn Sink,
     ) {
+        self.refresh_rules(index);
         let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
         self.counters.messages_received += 1;
         self.counters.bytes_received += message.payload.len() as u64;
@@ -128,7 +134,9 @@ impl Shard {
         let dispatched = match self.admit(index, message) {
             Ok(()) => {
                 let ack = self.enter(index, message.qos, id);
-                self.dispatch(now, message, ack, sink)
+                let dispatched = self.dispatch(now, message, ack, sink);
+                self.count_refused(ack, &dispatched);
+                dispatched
             }
             Err(reason) => {
                 self.counters.publishes_refused += 1;
@@ -142,7 +150,7 @@ impl Shard {
 
     /// Whether the publisher may publish this; interceptors may change it.
     #[inline]
-    fn admit(&self, index: SessionIndex, message: &mut Message<'_>) -> Result<(), Reason> {
+    fn admit(&mut self, index: SessionIndex, message: &mut Message<'_>) -> Result<(), Reason> {
         //= mqtt5:4.7.3-3
         //= mqtt311:4.7.3-3
         if message.topic.len() > TOPIC_BYTES_MAX {
@@ -159,6 +167,8 @@ impl Shard {
             let action = Action::Publish { qos: message.qos, retain: message.retain };
             //= mqtt5:GW-MQTT-17
             if !rules.permits(action, message.topic) {
+                self.counters.denied += 1;
+                self.reports.deny(session, action, message.topic);
                 return Err(Reason::NOT_AUTHORIZED);
             }
         }
@@ -189,6 +199,19 @@ impl Shard {
             generation: session.generation,
             number: session.next_ack(),
         })
+    }
+
+    /// Counts a message that was not taken in full. `ack`: the publisher is told.
+    #[inline]
+    pub(crate) fn count_refused(&mut self, ack: Option<AckRef>, dispatched: &Dispatched) {
+        if dispatched.refused.is_none() {
+            return;
+        }
+        if ack.is_some() || dispatched.lost == 0 {
+            self.counters.publishes_refused += 1;
+        } else {
+            self.counters.dropped_queue_full += u64::from(dispatched.lost);
+        }
     }
 
     fn answer_dispatched(
@@ -324,8 +347,9 @@ impl Shard {
         let view = message.view();
         let mut arriving = Arriving::new(&view, Some(Arc::clone(&message)));
         self.dispatch_local(now, &route, written, &mut arriving, &mut dispatched, sink);
-        if let Some(ack) = ack {
-            self.report(now, ack, &dispatched, sink);
+        match ack {
+            Some(ack) => self.report(now, ack, &dispatched, sink),
+            None => self.count_refused(None, &dispatched),
         }
         self.settle_notes(now, sink);
     }

@@ -19,7 +19,7 @@ use hashbrown::HashMap;
 use smallvec::{SmallVec, smallvec};
 
 use crate::mail::{AckRef, Letter};
-use crate::outgoing::{Arriving, Terms};
+use crate::outgoing::{Arriving, Offered, Terms};
 use crate::publish::Dispatched;
 use crate::retained::{Full, Page};
 use crate::routes::{Route, SessionIndex};
@@ -293,7 +293,10 @@ impl Shard {
             let mut arriving = Arriving::new(&view, Some(Arc::clone(&message)));
             self.with_session(now, sink, index, |session, cx| {
                 let (to, outgoing) = session.sending();
-                outgoing.offer(cx, to, &mut arriving, terms);
+                if outgoing.offer(cx, to, &mut arriving, terms) == Offered::Refused {
+                    cx.counters.dropped_queue_full += 1;
+                    cx.report_drop(to, Reason::QUOTA_EXCEEDED);
+                }
             });
         }
         let Some(pull) = self.pulls.pulls.get_mut(&id) else { return };
@@ -412,9 +415,10 @@ impl Shard {
     ) {
         self.requests.count_arrival(from);
         let refused = self.retain(now, message).err();
-        if let Some(ack) = ack {
-            let dispatched = Dispatched { durable: true, refused, ..Dispatched::default() };
-            self.report(now, ack, &dispatched, sink);
+        let dispatched = Dispatched { durable: true, refused, ..Dispatched::default() };
+        match ack {
+            Some(ack) => self.report(now, ack, &dispatched, sink),
+            None => self.count_refused(None, &dispatched),
         }
         if !self.pulls.questions.is_empty() {
             self.retry_questions(now, sink);

@@ -75,6 +75,7 @@ impl Shard {
                     session.expiry = expiry;
                     session.ends_at = None;
                     session.mountpoint = mountpoint;
+                    session.is_restored = true;
                 }
             }
             Mutation::SessionEnded { session } => {

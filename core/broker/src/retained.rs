@@ -41,6 +41,12 @@ impl RetainedStore {
         }
     }
 
+    /// From now on at most so many messages and bytes are taken; what is there stays.
+    pub(crate) fn set_limits(&mut self, messages_max: usize, bytes_max: usize) {
+        self.messages_max = messages_max;
+        self.bytes_max = bytes_max;
+    }
+
     /// How many messages are retained.
     pub(crate) fn len(&self) -> usize {
         self.messages.len()

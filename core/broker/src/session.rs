@@ -33,9 +33,15 @@ pub(crate) struct Session {
     pub(crate) principal: Box<Principal>,
     /// The rules that bind it; `None` when it may do everything.
     pub(crate) permissions: Option<Arc<dyn Permissions>>,
+    /// The change of the node's rules that these are of.
+    pub(crate) rules_round: u32,
     pub(crate) limits: Arc<SessionLimits>,
     /// Topic prefix with its placeholders replaced.
     pub(crate) mountpoint: Box<str>,
+    /// Whether the prefix has the client's user name in it.
+    pub(crate) is_mounted_by_user: bool,
+    /// Whether it has not come back after a restart: who its client is, is not known.
+    pub(crate) is_restored: bool,
     will: Option<Box<Will>>,
     /// When the will is due, while there is no link.
     pub(crate) will_at: Option<Timestamp>,
@@ -131,8 +137,11 @@ impl Session {
             ends_at: None,
             principal: Box::new(principal),
             permissions: None,
+            rules_round: 0,
             limits,
             mountpoint: "".into(),
+            is_mounted_by_user: false,
+            is_restored: false,
             will: None,
             will_at: None,
             alarm_at: None,
@@ -199,23 +208,19 @@ impl Session {
         self.expiry != Expiry::WithLink && !self.ending
     }
 
-    /// The facts that its outgoing half needs.
+    /// Both halves of a delivery: who, with the facts that sending needs, and the half that sends.
     #[inline]
-    pub(crate) fn receiver(&self) -> Receiver {
-        Receiver {
+    pub(crate) fn sending(&mut self) -> (Receiver<'_>, &mut Outgoing) {
+        let to = Receiver {
             slot: self.slot,
             index: self.index,
             generation: self.generation,
             origin: self.origin,
             durable: self.is_durable(),
             topic_skip: self.mountpoint.len() as u16,
-        }
-    }
-
-    /// Both halves of a delivery: who, and the half that sends.
-    #[inline]
-    pub(crate) fn sending(&mut self) -> (Receiver, &mut Outgoing) {
-        (self.receiver(), &mut self.outgoing)
+            limits: &self.limits,
+        };
+        (to, &mut self.outgoing)
     }
 
     /// Whether a QoS 2 message with this number came and was not released.
@@ -285,6 +290,7 @@ impl Session {
         if let Some(ack) = self.acks.get_mut(place) {
             ack.waits = ack.waits.saturating_sub(1);
             if reason.is_error() && !ack.reason.is_error() {
+                cx.counters.publishes_refused += 1;
                 ack.reason = reason;
             }
         }

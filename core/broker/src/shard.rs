@@ -2,19 +2,20 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use core_model::{
-    BrokerLimits, ClientKey, Connect, DisconnectCause, Event, Lookup, Message, Operation, Plugins,
-    Publish, Reason, ShardId, SlotId, Ticket, Timestamp,
+    BrokerLimits, ClientKey, Connect, DisconnectCause, Event, Exchange, Lookup, Message, Operation,
+    Plugins, Publish, Reason, ShardId, SlotId, Ticket, Timestamp,
 };
 use core_store::Store;
 use hashbrown::HashMap;
 use slab::Slab;
 
-use crate::authenticate::{PendingAuthentication, Waiting};
+use crate::attempts::Attempts;
 use crate::context::{Cx, Note, Outboxes};
 use crate::groups::Groups;
 use crate::journal::{Gated, Journal};
 use crate::mail::Letter;
 use crate::pulls::{Pulls, WriteRef};
+use crate::reports::Reports;
 use crate::retained::RetainedStore;
 use crate::routes::{Routes, SessionIndex};
 use crate::session::Session;
@@ -79,10 +80,10 @@ pub struct Shard {
     /// Groups that restored sessions have not joined yet.
     pub(crate) rejoining: usize,
     pub(crate) slots: Slots,
-    pub(crate) authenticating: HashMap<SlotId, PendingAuthentication, foldhash::fast::FixedState>,
-    /// Connects that wait for a look-up.
-    pub(crate) waiting: HashMap<SlotId, Waiting, foldhash::fast::FixedState>,
-    pub(crate) next_lookup: u32,
+    /// Connects that are not decided yet.
+    pub(crate) attempts: Attempts,
+    /// Connected clients that authenticate again.
+    pub(crate) reauthenticating: HashMap<SlotId, Box<dyn Exchange>, foldhash::fast::FixedState>,
     pub(crate) routes: Routes,
     pub(crate) retained: RetainedStore,
     pub(crate) requests: Requests,
@@ -91,6 +92,11 @@ pub struct Shard {
     pub(crate) journal: Journal,
     pub(crate) out: Outboxes,
     pub(crate) notes: Vec<Note>,
+    pub(crate) reports: Reports,
+    /// How often the node's rules have changed.
+    pub(crate) rules_round: u32,
+    /// The node stops.
+    pub(crate) draining: bool,
     pub(crate) timers: Timers,
     pub(crate) work: VecDeque<Work>,
     pub(crate) counters: Counters,
@@ -113,9 +119,8 @@ impl Shard {
             restoring: 0,
             rejoining: 0,
             slots: Slots::new(id),
-            authenticating: HashMap::default(),
-            waiting: HashMap::default(),
-            next_lookup: 0,
+            attempts: Attempts::default(),
+            reauthenticating: HashMap::default(),
             routes: Routes::new(limits.route_cache_topics_max, seed),
             retained: RetainedStore::new(limits.retained_messages_max, limits.retained_bytes_max),
             requests: Requests::new(shards),
@@ -124,6 +129,9 @@ impl Shard {
             journal: Journal::new(store),
             out: Outboxes::new(id, shards),
             notes: Vec::new(),
+            reports: Reports::new(!plugins.observers.is_empty()),
+            rules_round: 0,
+            draining: false,
             timers: Timers::default(),
             work: VecDeque::new(),
             counters: Counters::default(),
@@ -200,14 +208,14 @@ impl Shard {
         sink: &mut dyn Sink,
     ) {
         match operation {
-            Operation::Connect(connect) => self.on_connect(now, slot, connect, sink),
             Operation::Authenticate { data, .. } => self.on_authenticate(now, slot, &data, sink),
             Operation::Disconnect(_) => {
                 self.slots.unbind(slot);
-                self.authenticating.remove(&slot);
-                self.waiting.remove(&slot);
+                self.attempts.remove(slot);
             }
-            Operation::Subscribe(_)
+            // A slot connects once at a time; machines refuse a second connect themselves.
+            Operation::Connect(_)
+            | Operation::Subscribe(_)
             | Operation::Unsubscribe(_)
             | Operation::Publish(_)
             | Operation::Release { .. }
@@ -323,7 +331,10 @@ impl Shard {
         while let Some(gated) = self.journal.next_open() {
             self.pass(now, gated, sink);
         }
+        self.report_troubles(now);
         self.counters.sessions = self.sessions.len() as u64;
+        self.counters.authenticating = self.attempts.len() as u64;
+        self.counters.lookups = self.attempts.running() as u64;
         self.counters.retained = self.retained.len() as u64;
         self.counters.retained_bytes = self.retained.bytes() as u64;
     }
@@ -352,7 +363,9 @@ impl Shard {
     /// When [`Self::tick`] must be called at the latest.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.timers.next().into_iter().chain(self.retained.next_deadline()).min()
+        let deadlines =
+            [self.timers.next(), self.retained.next_deadline(), self.reports.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Whether [`Self::tick`] has more to do at once.
@@ -360,23 +373,6 @@ impl Shard {
     pub fn has_work(&self) -> bool {
         !self.work.is_empty() || self.journal.is_behind()
     }
-
-    /// Replaces the plug-ins, between two turns. When the authorizer is another one, rules are
-    /// compiled again for each client before they are asked the next time, and standing
-    /// subscriptions that are no longer permitted end in the course of the next turns.
-    pub fn set_plugins(&mut self, plugins: Arc<Plugins>) {
-        self.plugins = plugins;
-    }
-
-    /// Replaces the node's limits, between two turns. Sessions get theirs when they connect; what
-    /// is already kept stays.
-    pub fn set_limits(&mut self, limits: Arc<BrokerLimits>) {
-        self.limits = limits;
-    }
-
-    /// Asks the gates about every connected client again, in the course of the next turns, and
-    /// kicks those that are refused now.
-    pub fn recheck_gates(&mut self) {}
 
     /// Mail for another shard, in order. The driver takes it at the end of a turn when the ring has
     /// room, and leaves it otherwise; while any is left it must not read links.
@@ -386,17 +382,21 @@ impl Shard {
 
     /// Publishes a message of the server itself (such as `$SYS`), without any gate.
     pub fn publish(&mut self, now: Timestamp, message: &Message<'_>, sink: &mut dyn Sink) {
-        self.dispatch(now, message, None, sink);
+        let dispatched = self.dispatch(now, message, None, sink);
+        self.count_refused(None, &dispatched);
         self.settle_notes(now, sink);
     }
 
-    /// Tells every slot that the node stops.
+    /// Tells every slot that the node stops, also those whose connect is not decided yet, and lets
+    /// nobody in any more.
     pub fn drain(&mut self, _now: Timestamp, _sink: &mut dyn Sink) {
+        self.draining = true;
+        self.work.push_back(Work::DrainAttempts { after: None });
         self.work.push_back(Work::Drain { next: 0 });
     }
 
-    /// Ends the hold of whatever link a session has, with the given reason; whether there was such
-    /// a session.
+    /// Ends the hold of whatever link a session has, and refuses what connects to it, with the given
+    /// reason; whether there was such a session or connect.
     pub fn kick(
         &mut self,
         now: Timestamp,
@@ -404,7 +404,8 @@ impl Shard {
         reason: Reason,
         sink: &mut dyn Sink,
     ) -> bool {
-        let Some(index) = self.by_key.get(client).copied() else { return false };
+        let waited = self.give_up_client(now, client, reason, sink);
+        let Some(index) = self.by_key.get(client).copied() else { return waited };
         self.kick_slot(now, index, reason, sink);
         self.close_link(now, index, DisconnectCause::Lost(reason), None, sink);
         true
@@ -431,6 +432,7 @@ impl Shard {
             out: &mut self.out,
             sink,
             notes: &mut self.notes,
+            reports: &mut self.reports,
         };
         (&mut self.sessions, cx)
     }
@@ -483,16 +485,23 @@ impl Shard {
         }
     }
 
-    /// With a link a delivery may have to be repeated, without one the will or the end may be due.
+    /// With a link its credentials may have expired or a delivery may have to be repeated, without
+    /// one the will or the end may be due.
     fn on_alarm(&mut self, now: Timestamp, index: SessionIndex, sink: &mut dyn Sink) {
         if self.sessions.get(index.0 as usize).is_some_and(|session| session.slot.is_none()) {
             return self.on_offline_alarm(now, index, sink);
+        }
+        let expires_at = self.credentials_expire_at(index);
+        if expires_at.is_some_and(|at| at <= now) {
+            let reason = Reason::NOT_AUTHORIZED;
+            self.kick_slot(now, index, reason, sink);
+            return self.close_link(now, index, DisconnectCause::Lost(reason), None, sink);
         }
         let again = self.with_session(now, sink, index, |session, cx| {
             let (to, outgoing) = session.sending();
             outgoing.retransmit(cx, to)
         });
-        self.set_alarm(index, again.flatten());
+        self.set_alarm(index, again.flatten().into_iter().chain(expires_at).min());
     }
 
     fn on_release(

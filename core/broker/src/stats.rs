@@ -11,6 +11,14 @@ pub struct Counters {
     pub sessions_expired: u64,
     /// Connects refused.
     pub connects_refused: u64,
+    /// Connects that are not decided yet, now.
+    pub authenticating: u64,
+    /// Look-ups of authenticators that run now.
+    pub lookups: u64,
+    /// What clients were denied by rules on topics: publishes, filters, wills, reads.
+    pub denied: u64,
+    /// Standing subscriptions ended since the rules have changed.
+    pub subscriptions_revoked: u64,
     /// Subscriptions now.
     pub subscriptions: u64,
     /// Shared subscriptions (members) now.
@@ -27,13 +35,15 @@ pub struct Counters {
     pub messages_sent: u64,
     /// Payload bytes of these.
     pub bytes_sent: u64,
-    /// Messages dropped since a session's queue was full.
+    /// Messages dropped since a session's queue, or the room of all sessions together, was full and
+    /// no publisher could be told.
     pub dropped_queue_full: u64,
     /// Messages dropped since they expired.
     pub dropped_expired: u64,
     /// QoS 0 messages dropped since their client could not take them.
     pub dropped_qos0: u64,
-    /// Messages dropped since the client's packet size or another refusal discarded them.
+    /// Messages dropped since the client's packet size or another refusal discarded them, or since
+    /// the client may not have them any more.
     pub dropped_discarded: u64,
     /// Messages refused to publishers.
     pub publishes_refused: u64,
@@ -57,6 +67,10 @@ impl Counters {
         self.clients_maximum += other.clients_maximum;
         self.sessions_expired += other.sessions_expired;
         self.connects_refused += other.connects_refused;
+        self.authenticating += other.authenticating;
+        self.lookups += other.lookups;
+        self.denied += other.denied;
+        self.subscriptions_revoked += other.subscriptions_revoked;
         self.subscriptions += other.subscriptions;
         self.subscriptions_shared += other.subscriptions_shared;
         self.retained += other.retained;

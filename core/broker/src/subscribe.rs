@@ -169,6 +169,7 @@ impl Shard {
         identifier: u32,
         plan: &mut Plan,
     ) -> Reason {
+        self.refresh_rules(index);
         let Some(session) = self.sessions.get(index.0 as usize) else {
             return Reason::UNSPECIFIED;
         };
@@ -182,6 +183,8 @@ impl Shard {
             let action = Action::Subscribe { qos: subscription.qos };
             //= mqtt5:GW-MQTT-17
             if !rules.permits(action, topic) {
+                self.counters.denied += 1;
+                self.reports.deny(session, action, topic);
                 return Reason::NOT_AUTHORIZED;
             }
         }
@@ -345,21 +348,47 @@ impl Shard {
         let mut removed = Vec::new();
         let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
         for filter in &unsubscribe.filters {
-            let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
             //= mqtt5:3.10.4-1
             //= mqtt311:3.10.4-1
-            let Some(subscribed) = session.subscriptions.remove(filter.as_ref()) else {
+            let Some(subscribed) = self.forget_subscription(index, filter) else {
                 reasons.push(Reason::NO_SUBSCRIPTION_EXISTED);
                 continue;
             };
-            session.shared -= u32::from(subscribed.filter.share_name().is_some());
-            if session.is_durable() {
-                let (session, filter) = (session.origin, filter.clone());
-                self.journal.push(Mutation::Unsubscribed { session, filter });
-            }
             removed.push(subscribed.filter);
             reasons.push(Reason::SUCCESS);
         }
+        self.end_subscriptions(now, index, removed, sink);
+        let ticket = unsubscribe.ticket;
+        let (_, mut cx) = self.split(now, sink);
+        //= mqtt5:3.10.4-4
+        //= mqtt311:3.10.4-4
+        cx.event(slot, Event::Unsubscribed { ticket, reasons });
+    }
+
+    /// Drops a filter from a session's memory and its journal.
+    pub(crate) fn forget_subscription(
+        &mut self,
+        index: SessionIndex,
+        filter: &str,
+    ) -> Option<Subscribed> {
+        let session = self.sessions.get_mut(index.0 as usize)?;
+        let subscribed = session.subscriptions.remove(filter)?;
+        session.shared -= u32::from(subscribed.filter.share_name().is_some());
+        if session.is_durable() {
+            let (session, filter) = (session.origin, filter.into());
+            self.journal.push(Mutation::Unsubscribed { session, filter });
+        }
+        Some(subscribed)
+    }
+
+    /// Ends subscriptions that a session has forgotten.
+    pub(crate) fn end_subscriptions(
+        &mut self,
+        now: Timestamp,
+        index: SessionIndex,
+        mut removed: Vec<Filter>,
+        sink: &mut dyn Sink,
+    ) {
         //= mqtt5:3.10.4-2
         //= mqtt311:3.10.4-2
         for filter in removed.iter().filter(|filter| filter.share_name().is_none()) {
@@ -368,11 +397,6 @@ impl Shard {
         //= mqtt5:3.10.4-3
         //= mqtt311:3.10.4-3
         self.remove_filters(now, index, &mut removed, usize::MAX, sink);
-        let ticket = unsubscribe.ticket;
-        let (_, mut cx) = self.split(now, sink);
-        //= mqtt5:3.10.4-4
-        //= mqtt311:3.10.4-4
-        cx.event(slot, Event::Unsubscribed { ticket, reasons });
     }
 
     /// Takes up to `budget` filters of a session out of the routes, from the end of the list.
@@ -448,13 +472,12 @@ impl Shard {
         let Some(session) = self.sessions.get(index.0 as usize) else { return };
         let filter = read.filter.mounted(&session.mountpoint);
         let filter = filter.topic_filter();
-        let allowed = session.permissions.as_ref().is_none_or(|rules| {
-            let action = Action::Subscribe { qos: QoS::AtMostOnce };
-            rules.permits(action, filter)
-        });
+        let topic_skip = session.mountpoint.len() as u16;
+        let action = Action::Subscribe { qos: QoS::AtMostOnce };
+        let allowed = self.permits(index, action, filter);
         let mut pending = PendingRead {
             caller: Caller { slot, ticket: read.ticket },
-            topic_skip: session.mountpoint.len() as u16,
+            topic_skip,
             waits: 0,
             limit: read.limit.max(1) as usize,
             more: false,

@@ -1,4 +1,4 @@
-use core_model::{Event, Filter, Timestamp};
+use core_model::{Event, Filter, SlotId, Timestamp};
 
 use crate::routes::SessionIndex;
 use crate::shard::{Shard, Sink};
@@ -11,6 +11,14 @@ pub(crate) enum Work {
     Pull { id: u32 },
     /// Tells every client from this place on that the node stops.
     Drain { next: usize },
+    /// The same for those whose connect is not decided yet, behind this slot.
+    DrainAttempts { after: Option<SlotId> },
+    /// Ends those of a session's subscriptions that are no longer permitted.
+    Review { index: SessionIndex, generation: u32, filters: Vec<Box<str>> },
+    /// The same for all sessions from this place on, unless the rules have changed again.
+    ReviewAll { next: usize, round: u32 },
+    /// Asks the gates about every client from this place on.
+    RecheckGates { next: usize },
 }
 
 /// What one page of retained messages costs of a turn's budget.
@@ -47,7 +55,44 @@ impl Shard {
                         self.work.push_back(Work::Drain { next });
                     }
                 }
+                Work::DrainAttempts { after } => {
+                    self.drain_attempts(now, after, &mut budget, sink);
+                }
+                Work::Review { index, generation, filters } => {
+                    self.go_on_reviewing(now, index, generation, filters, &mut budget, sink);
+                }
+                Work::ReviewAll { next, round } if round == self.rules_round => {
+                    let reached = self.review_all_some(now, next, &mut budget, sink);
+                    if let Some(next) = reached {
+                        self.work.push_back(Work::ReviewAll { next, round });
+                    }
+                }
+                Work::ReviewAll { .. } => {}
+                Work::RecheckGates { next } => {
+                    let reached = self.recheck_some(now, next, &mut budget, sink);
+                    if let Some(next) = reached {
+                        self.work.push_back(Work::RecheckGates { next });
+                    }
+                }
             }
+        }
+    }
+
+    fn drain_attempts(
+        &mut self,
+        now: Timestamp,
+        mut after: Option<SlotId>,
+        budget: &mut usize,
+        sink: &mut dyn Sink,
+    ) {
+        while let Some(slot) = self.attempts.after(after) {
+            if *budget == 0 {
+                return self.work.push_back(Work::DrainAttempts { after });
+            }
+            *budget -= 1;
+            let (_, mut cx) = self.split(now, sink);
+            cx.event(slot, Event::Draining);
+            after = Some(slot);
         }
     }
 

@@ -102,7 +102,8 @@ impl fmt::Display for Bind {
     }
 }
 
-/// How much there may be in the long run, and how much at once.
+/// How much there may be in the long run, and how much at once. For a link, a burst smaller than
+/// what comes in a fifth of a second counts as that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// Units that come back each second, at least 1.

@@ -84,8 +84,8 @@ impl Control {
     /// leaves takes its socket over, so that no connection in the backlog is lost.
     ///
     /// # Errors
-    /// A name is there twice, an address is not to be had, a shard does not answer. Nothing has
-    /// changed then.
+    /// A name is there twice, an address is not to be had, a shard does not answer, the node is
+    /// ending. Nothing has changed then.
     pub fn apply_listeners(
         &self,
         wanted: Vec<ListenerConfig>,
@@ -105,8 +105,8 @@ impl Control {
     }
 
     /// Replaces the limits of all shards: those of the core, and those of links, which count for
-    /// what happens from now on. `read_buffer_bytes` and `side_threads` stay as they were at the
-    /// start.
+    /// what happens from now on. `read_buffer_bytes`, `pool_bytes_max` and `side_threads` stay as
+    /// they were at the start.
     ///
     /// # Errors
     /// A shard does not answer.

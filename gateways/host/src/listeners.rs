@@ -74,6 +74,7 @@ pub(crate) struct Listeners {
 struct Registry {
     open: Vec<Open>,
     next_number: u16,
+    ended: bool,
 }
 
 /// An open listener.
@@ -182,6 +183,9 @@ impl Listeners {
     /// Makes the listeners those of `wanted`, or leaves everything as it is.
     pub(crate) fn apply(&self, wanted: Vec<ListenerConfig>) -> Result<ListenerChanges, StartError> {
         let mut registry = lock(&self.registry);
+        if registry.ended {
+            return Err(StartError::Ending);
+        }
         let changes = registry.plan(&wanted);
         let steps = registry.prepare(wanted)?;
         let new = steps.iter().filter(|step| step.old.is_none()).count();
@@ -196,9 +200,11 @@ impl Listeners {
         Ok(changes)
     }
 
-    /// Lets all sockets go; the shards do the same with theirs.
+    /// Lets all sockets go, for good; the shards do the same with theirs.
     pub(crate) fn close(&self) {
-        lock(&self.registry).open.clear();
+        let mut registry = lock(&self.registry);
+        registry.ended = true;
+        registry.open.clear();
     }
 
     /// Has the shards accept at all sockets of `built`. When one cannot, it is as before.

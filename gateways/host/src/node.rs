@@ -38,6 +38,9 @@ pub enum StartError {
         /// The name.
         name: Box<str>,
     },
+    /// The node is ending or has ended.
+    #[error("the node is ending")]
+    Ending,
     /// The node has opened 65 535 listeners since its start.
     #[error("too many listeners were opened since the start")]
     TooManyListeners,

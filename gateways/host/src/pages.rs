@@ -228,7 +228,8 @@ impl Links {
             heard_at: at(link.traffic.heard_at_s),
             bytes_read: link.traffic.bytes_read,
             bytes_written: link.traffic.bytes_written,
-            output_bytes: link.output.len(),
+            output_bytes: link.output.len()
+                + link.wire.as_ref().map_or(0, |wire| wire.output.len()),
             is_throttled: link.pace.as_ref().is_some_and(|pace| pace.resume_at().is_some()),
         })
     }

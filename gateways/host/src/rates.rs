@@ -9,6 +9,10 @@ use crate::{ListenerRates, Rate};
 /// millisecond.
 const PARTS: u64 = 1_000;
 
+/// A link that waits is read again by a timer, which is not exact. What comes together in the
+/// meantime has to fit into its bucket, or it would never reach its rate.
+const RESUMPTIONS_PER_SECOND: u32 = 5;
+
 /// How much of a [`Rate`] is left. It has no clock and no timer: it is filled up as time is told.
 ///
 /// A link that is over its rate waits ([`Bucket::ready_at`]). One client among many on a link must
@@ -88,7 +92,11 @@ impl Pace {
         if rates.message.is_none() && rates.byte.is_none() {
             return None;
         }
-        let bucket = |rate: Option<Rate>| rate.map(|rate| (rate, Bucket::new(rate, now)));
+        let bucket = |rate: Option<Rate>| {
+            let Rate { per_second, burst } = rate?;
+            let rate = Rate { per_second, burst: burst.max(per_second / RESUMPTIONS_PER_SECOND) };
+            Some((rate, Bucket::new(rate, now)))
+        };
         let (message, byte) = (bucket(rates.message), bucket(rates.byte));
         Some(Box::new(Pace { message, byte, resume_at: None }))
     }
@@ -254,13 +262,14 @@ mod tests {
     fn a_link_waits_for_the_scarcer_of_its_rates() {
         let rates = ListenerRates {
             message: Some(Rate { per_second: 10, burst: 2 }),
-            byte: Some(Rate { per_second: 1_000, burst: 100 }),
+            // Raised to what comes in a fifth of a second.
+            byte: Some(Rate { per_second: 1_000, burst: 1 }),
             ..ListenerRates::default()
         };
         assert!(Pace::new(&ListenerRates::default(), at(0)).is_none());
         let mut pace = Pace::new(&rates, at(0)).unwrap();
-        assert_eq!((pace.messages_allowed(at(0)), pace.bytes_allowed(at(0))), (2, 100));
-        pace.spend_bytes(100);
+        assert_eq!((pace.messages_allowed(at(0)), pace.bytes_allowed(at(0))), (2, 200));
+        pace.spend_bytes(200);
         pace.spend_messages(2);
         assert_eq!(pace.judge(at(0)), Wait::Begins);
         assert_eq!(pace.resume_at(), Some(at(100)));

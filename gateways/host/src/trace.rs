@@ -267,6 +267,8 @@ pub(crate) struct Tracer {
 struct Traced {
     peer: Option<SocketAddr>,
     client_id: Option<Box<str>>,
+    /// As its machine last said it: one that is through with its link may have forgotten.
+    version: Option<&'static str>,
     /// The traces that it belongs to.
     by: Vec<u64>,
 }
@@ -320,7 +322,7 @@ impl Links {
         if known.is_none() && new.is_empty() {
             return new;
         }
-        let fresh = Traced { peer, client_id: None, by: Vec::new() };
+        let fresh = Traced { peer, client_id: None, version: None, by: Vec::new() };
         let traced = tracer.links.entry(index).or_insert(fresh);
         traced.by.extend(&new);
         if let Some(client_id) = client_id {
@@ -415,17 +417,17 @@ impl Links {
     /// Tells the traces of a link that `wanted` picks.
     fn tell_trace(&mut self, index: u32, item: &TraceItem, wanted: impl Fn(u64) -> bool) {
         let now = self.now;
-        let Some(tracer) = &self.tracer else { return };
-        let Some(traced) = tracer.links.get(&index) else { return };
+        let Some(tracer) = &mut self.tracer else { return };
+        let Some(traced) = tracer.links.get_mut(&index) else { return };
         let Some(link) = self.table.at(index) else { return };
+        if let Phase::Open(machine) = &link.phase {
+            traced.version = machine.version().or(traced.version);
+        }
         let listener = link.permit.listener();
         let event = TraceEvent {
             at: now,
             gateway: listener.gateway.name(),
-            version: match &link.phase {
-                Phase::Open(machine) => machine.version(),
-                Phase::Flushing { .. } | Phase::Lingering { .. } | Phase::Gone => None,
-            },
+            version: traced.version,
             listener: listener.facts.name.clone(),
             peer: traced.peer,
             client_id: traced.client_id.clone(),

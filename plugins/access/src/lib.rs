@@ -30,7 +30,7 @@ pub use error::AccessError;
 pub use flapping::{Flapping, FlappingConfig};
 pub use hash::PasswordHash;
 pub use hashing::{Hashing, HashingCounters, HashingLimits};
-pub use http::HttpClientError;
+pub use http::{Http, HttpClientError, HttpConfig, HttpEncoding, HttpError, HttpMethod, OnTrouble};
 pub use jwt::{JwksUrl, Jwt, JwtAlgorithm, JwtConfig, JwtError, JwtKeys, TokenFrom};
 pub use scram::Scram;
 pub use users::{UnknownUser, UserFrom, Users, UsersFile, UsersFileSettings};

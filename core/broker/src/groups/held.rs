@@ -99,6 +99,7 @@ impl Shard {
                     let mut arriving = Arriving::new(&view, Some(Arc::clone(&message)));
                     let mut dispatched = Dispatched::default();
                     self.give(now, &key, who, qos, &mut arriving, None, &mut dispatched, sink);
+                    self.count_refused(None, &dispatched);
                 }
                 None => self.counters.dropped_expired += 1,
             }

@@ -357,9 +357,11 @@ impl Shard {
         let mut arriving = Arriving::new(&view, Some(Arc::clone(message)));
         let mut dispatched = Dispatched::default();
         self.group_publish(now, name, &mut arriving, from, ack, &mut dispatched, sink);
-        // Where a member on a third shard takes it, that shard reports.
-        if let (Some(ack), 0) = (ack, dispatched.waits) {
-            self.report(now, ack, &dispatched, sink);
+        match ack {
+            // Where a member on a third shard takes it, that shard reports.
+            Some(ack) if dispatched.waits == 0 => self.report(now, ack, &dispatched, sink),
+            Some(_) => {}
+            None => self.count_refused(None, &dispatched),
         }
     }
 
@@ -492,10 +494,12 @@ impl Shard {
             let group = Arc::clone(group);
             self.out.send(from, Letter::GroupSettled { group, member: who });
         }
-        if let Some(ack) = ack {
-            let mut dispatched = Dispatched::default();
-            dispatched.add(given.map_or(Offered::Dropped, |given| given.offered));
-            self.report(now, ack, &dispatched, sink);
+        let mut dispatched = Dispatched::default();
+        dispatched.add(given.map_or(Offered::Dropped, |given| given.offered));
+        match ack {
+            Some(ack) => self.report(now, ack, &dispatched, sink),
+            // To give it back would have it sent here again at once, and again.
+            None => self.count_refused(None, &dispatched),
         }
         self.settle_notes(now, sink);
     }

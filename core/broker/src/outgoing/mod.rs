@@ -3,13 +3,15 @@
 mod restore;
 mod resume;
 mod settle;
+mod withdraw;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use core_model::{
-    Delivery, Message, MessageRef, OriginId, Overflow, QoS, SlotId, StoredMessage, Timestamp,
+    Delivery, Message, MessageRef, OriginId, Overflow, QoS, Reason, SessionLimits, SlotId,
+    StoredMessage, Timestamp,
 };
 use core_store::{Mutation, QueuedTerms};
 use smallvec::SmallVec;
@@ -144,13 +146,14 @@ pub(crate) struct Habits {
 
 /// Who the deliveries are for; the facts of the session that sending needs.
 #[derive(Clone, Copy)]
-pub(crate) struct Receiver {
+pub(crate) struct Receiver<'r> {
     pub(crate) slot: Option<SlotId>,
     pub(crate) index: SessionIndex,
     pub(crate) generation: u32,
     pub(crate) origin: OriginId,
     pub(crate) durable: bool,
     pub(crate) topic_skip: u16,
+    pub(crate) limits: &'r SessionLimits,
 }
 
 /// The sending half of a session: what is in flight and what waits.
@@ -210,6 +213,11 @@ impl Outgoing {
         (self.queue.len(), self.queued_bytes, inflight.map(|message| message.size()).sum())
     }
 
+    /// Whether unsettled deliveries are repeated on this link.
+    pub(crate) fn retransmits(&self) -> bool {
+        self.retransmit
+    }
+
     /// Whether the client takes messages at all now.
     pub(crate) fn is_open(&self) -> bool {
         self.open
@@ -224,7 +232,7 @@ impl Outgoing {
     pub(crate) fn offer(
         &mut self,
         cx: &mut Cx<'_>,
-        to: Receiver,
+        to: Receiver<'_>,
         arriving: &mut Arriving<'_>,
         terms: Terms<'_>,
     ) -> Offered {
@@ -245,7 +253,7 @@ impl Outgoing {
     fn offer_qos0(
         &mut self,
         cx: &mut Cx<'_>,
-        to: Receiver,
+        to: Receiver<'_>,
         arriving: &mut Arriving<'_>,
         terms: Terms<'_>,
     ) -> Offered {
@@ -263,7 +271,7 @@ impl Outgoing {
                 cx.deliver(slot, delivery, arriving.view.payload.len());
                 Offered::Taken { durable: false }
             }
-            None if !cx.limits.session.queue_qos0_offline => {
+            None if !to.limits.queue_qos0_offline => {
                 cx.counters.dropped_qos0 += 1;
                 Offered::Dropped
             }
@@ -316,7 +324,7 @@ impl Outgoing {
     fn begin(
         &mut self,
         cx: &mut Cx<'_>,
-        to: Receiver,
+        to: Receiver<'_>,
         arriving: &mut Arriving<'_>,
         terms: Terms<'_>,
         handle: u16,
@@ -352,7 +360,7 @@ impl Outgoing {
 
     /// Whether a delivery's message must be kept while it is in flight: somebody may ask for it
     /// again.
-    fn keeps(&self, to: Receiver, of_group: bool) -> bool {
+    fn keeps(&self, to: Receiver<'_>, of_group: bool) -> bool {
         to.durable || of_group || self.keep
     }
 
@@ -360,7 +368,7 @@ impl Outgoing {
     fn launch(
         &mut self,
         cx: &mut Cx<'_>,
-        to: Receiver,
+        to: Receiver<'_>,
         mut entry: InFlight,
         message: MessageRef<'_>,
         payload_len: usize,
@@ -393,18 +401,19 @@ impl Outgoing {
     fn enqueue(
         &mut self,
         cx: &mut Cx<'_>,
-        to: Receiver,
+        to: Receiver<'_>,
         arriving: &mut Arriving<'_>,
         terms: Terms<'_>,
     ) -> Offered {
         let size = arriving.stored().size();
-        while self.queue.len() >= cx.limits.session.queued_messages_max
-            || self.queued_bytes + size > cx.limits.session.queued_bytes_max
+        while self.queue.len() >= to.limits.queued_messages_max
+            || self.queued_bytes + size > to.limits.queued_bytes_max
         {
             cx.counters.dropped_queue_full += 1;
+            cx.report_drop(to, Reason::QUOTA_EXCEEDED);
             // What does not fit into an empty queue is no reason to empty this one.
-            let droppable = cx.limits.session.overflow == Overflow::DropOldest
-                && size <= cx.limits.session.queued_bytes_max
+            let droppable = to.limits.overflow == Overflow::DropOldest
+                && size <= to.limits.queued_bytes_max
                 && !self.queue.is_empty();
             if !droppable {
                 return Offered::Dropped;
@@ -414,7 +423,6 @@ impl Outgoing {
             }
         }
         if !cx.keep(arriving.stored()) {
-            cx.counters.dropped_queue_full += u64::from(terms.qos == QoS::AtMostOnce);
             return Offered::Refused;
         }
         let sequence = self.next_sequence;
@@ -448,17 +456,22 @@ impl Outgoing {
 
     fn unqueue(&mut self, cx: &mut Cx<'_>) -> Option<Queued> {
         let queued = self.queue.pop_front()?;
+        self.account_unqueued(cx, &queued);
+        Some(queued)
+    }
+
+    /// A message is in the queue no more.
+    fn account_unqueued(&mut self, cx: &mut Cx<'_>, queued: &Queued) {
         let size = queued.message.size();
         self.queued_bytes -= size;
         cx.let_go(&queued.message);
         self.queued_qos0 -= u32::from(queued.qos == QoS::AtMostOnce);
         cx.counters.queued_messages -= 1;
         cx.counters.queued_bytes -= size as u64;
-        Some(queued)
     }
 
     /// Sends what waits, as far as the client can take it: repetitions first, in order.
-    pub(crate) fn pump(&mut self, cx: &mut Cx<'_>, to: Receiver) {
+    pub(crate) fn pump(&mut self, cx: &mut Cx<'_>, to: Receiver<'_>) {
         let Some(slot) = to.slot else { return };
         if self.resends > 0 {
             self.pump_resends(cx, to, slot);
@@ -488,7 +501,7 @@ impl Outgoing {
         }
     }
 
-    fn send_queued(&mut self, cx: &mut Cx<'_>, to: Receiver, queued: Queued, handle: u16) {
+    fn send_queued(&mut self, cx: &mut Cx<'_>, to: Receiver<'_>, queued: Queued, handle: u16) {
         let message = queued.message;
         let keep = queued.qos != QoS::AtMostOnce && self.keeps(to, queued.group.is_some());
         if keep {
@@ -527,7 +540,7 @@ fn following(handle: u16) -> u16 {
 
 fn delivery_of<'d>(
     entry: &'d InFlight,
-    to: Receiver,
+    to: Receiver<'_>,
     dup: bool,
     message: MessageRef<'d>,
 ) -> Delivery<'d> {
@@ -549,7 +562,7 @@ fn delivery_of<'d>(
 }
 
 /// Sends an entry on a link that has not seen it, or once more.
-fn resend(cx: &mut Cx<'_>, to: Receiver, slot: SlotId, entry: &mut InFlight) {
+fn resend(cx: &mut Cx<'_>, to: Receiver<'_>, slot: SlotId, entry: &mut InFlight) {
     if let Some(message) = &entry.message {
         let len = message.payload().len();
         cx.deliver(slot, delivery_of(entry, to, entry.begun, MessageRef::Stored(message)), len);

@@ -5,7 +5,7 @@ use crate::context::Cx;
 
 /// Links that come and go, gates that open, and the end.
 impl Outgoing {
-    pub(super) fn pump_resends(&mut self, cx: &mut Cx<'_>, to: Receiver, slot: SlotId) {
+    pub(super) fn pump_resends(&mut self, cx: &mut Cx<'_>, to: Receiver<'_>, slot: SlotId) {
         for entry in &mut self.inflight {
             if !self.open || self.quota_used >= self.window || self.resends == 0 {
                 return;
@@ -30,8 +30,8 @@ impl Outgoing {
     }
 
     /// The client came (back): repeats what it has not settled, then sends what waits.
-    pub(crate) fn resume(&mut self, cx: &mut Cx<'_>, to: Receiver, habits: Habits) {
-        self.window = habits.receive_max.clamp(1, cx.limits.session.inflight_max.max(1));
+    pub(crate) fn resume(&mut self, cx: &mut Cx<'_>, to: Receiver<'_>, habits: Habits) {
+        self.window = habits.receive_max.clamp(1, to.limits.inflight_max.max(1));
         self.retransmit = habits.may_retransmit && cx.limits.retransmit_after_s > 0;
         self.keep = self.retransmit || habits.may_requeue;
         self.open = true;
@@ -66,7 +66,7 @@ impl Outgoing {
     }
 
     /// The client can take messages again, or cannot.
-    pub(crate) fn set_open(&mut self, cx: &mut Cx<'_>, to: Receiver, open: bool) {
+    pub(crate) fn set_open(&mut self, cx: &mut Cx<'_>, to: Receiver<'_>, open: bool) {
         self.open = open;
         if open {
             self.pump(cx, to);
@@ -74,7 +74,7 @@ impl Outgoing {
     }
 
     /// A gate opened: the handle is durable, the message may go.
-    pub(crate) fn send_gated(&mut self, cx: &mut Cx<'_>, to: Receiver, handle: u16) {
+    pub(crate) fn send_gated(&mut self, cx: &mut Cx<'_>, to: Receiver<'_>, handle: u16) {
         let Some(index) = self.find(handle) else { return };
         let Some(entry) = self.inflight.get_mut(index) else { return };
         if entry.state != State::AwaitDurable {
@@ -100,7 +100,7 @@ impl Outgoing {
     }
 
     /// A gate opened: the client's receipt is durable, the release may go.
-    pub(crate) fn release_gated(&mut self, cx: &mut Cx<'_>, to: Receiver, handle: u16) {
+    pub(crate) fn release_gated(&mut self, cx: &mut Cx<'_>, to: Receiver<'_>, handle: u16) {
         let Some(index) = self.find(handle) else { return };
         let Some(entry) = self.inflight.get_mut(index) else { return };
         if entry.state == State::AwaitRelease {
@@ -113,7 +113,7 @@ impl Outgoing {
 
     /// Repeats deliveries that have been unsettled for longer than the configured time, and says
     /// when to look again. Only for clients whose protocol allows it.
-    pub(crate) fn retransmit(&mut self, cx: &mut Cx<'_>, to: Receiver) -> Option<Timestamp> {
+    pub(crate) fn retransmit(&mut self, cx: &mut Cx<'_>, to: Receiver<'_>) -> Option<Timestamp> {
         let slot = to.slot?;
         if !self.retransmit {
             return None;

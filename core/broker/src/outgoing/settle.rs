@@ -11,7 +11,13 @@ use crate::journal::Gated;
 impl Outgoing {
     /// What the client says became of a delivery.
     #[inline]
-    pub(crate) fn settle(&mut self, cx: &mut Cx<'_>, to: Receiver, handle: u16, outcome: Outcome) {
+    pub(crate) fn settle(
+        &mut self,
+        cx: &mut Cx<'_>,
+        to: Receiver<'_>,
+        handle: u16,
+        outcome: Outcome,
+    ) {
         let Some((index, qos, state)) = self
             .find(handle)
             .and_then(|index| self.inflight.get(index).map(|e| (index, e.qos, e.state)))
@@ -40,7 +46,7 @@ impl Outgoing {
         }
     }
 
-    fn receive(&mut self, cx: &mut Cx<'_>, to: Receiver, index: usize, handle: u16) {
+    fn receive(&mut self, cx: &mut Cx<'_>, to: Receiver<'_>, index: usize, handle: u16) {
         let Some(entry) = self.inflight.get_mut(index) else { return };
         match entry.state {
             //= mqtt5:4.3.3-3
@@ -69,7 +75,7 @@ impl Outgoing {
         }
     }
 
-    pub(super) fn finish(&mut self, cx: &mut Cx<'_>, to: Receiver, index: usize) {
+    pub(super) fn finish(&mut self, cx: &mut Cx<'_>, to: Receiver<'_>, index: usize) {
         if let Some(entry) = self.take(index) {
             if let Some(message) = &entry.message {
                 cx.let_go(message);
@@ -96,7 +102,7 @@ impl Outgoing {
         Some(entry)
     }
 
-    pub(super) fn requeue(&mut self, cx: &mut Cx<'_>, to: Receiver, index: usize) {
+    pub(super) fn requeue(&mut self, cx: &mut Cx<'_>, to: Receiver<'_>, index: usize) {
         let Some(entry) = self.take(index) else { return };
         match (entry.group, entry.message) {
             (Some(group), Some(message)) => {
@@ -138,7 +144,7 @@ impl Outgoing {
     pub(super) fn forget(
         &mut self,
         cx: &mut Cx<'_>,
-        to: Receiver,
+        to: Receiver<'_>,
         sequence: u64,
         qos: QoS,
         group: Option<Arc<str>>,
@@ -156,7 +162,7 @@ impl Outgoing {
     }
 }
 
-fn unknown_handle(cx: &mut Cx<'_>, to: Receiver, handle: u16, outcome: Outcome) {
+fn unknown_handle(cx: &mut Cx<'_>, to: Receiver<'_>, handle: u16, outcome: Outcome) {
     //= mqtt5:GW-MQTT-13
     if let (Outcome::Received, Some(slot)) = (outcome, to.slot) {
         cx.event(slot, Event::Release { handle, reason: Reason::PACKET_ID_NOT_FOUND });

@@ -123,6 +123,13 @@ impl Cache {
         self.topics.insert_unique(hash, slot, |slot| hash_topic(hasher, &slot.topic));
     }
 
+    /// From now on at most `topics_max` topics are cached; what is there is replaced little by
+    /// little.
+    pub(super) fn set_max(&mut self, topics_max: usize) {
+        self.topics_max = topics_max;
+        self.bytes_max = topics_max.saturating_mul(BYTES_PER_TOPIC);
+    }
+
     /// How many topics are cached, and the bytes they hold.
     #[cfg(test)]
     pub(super) fn size(&self) -> (usize, usize) {

@@ -208,6 +208,11 @@ impl Routes {
         }
     }
 
+    /// From now on at most `topics_max` topics are cached.
+    pub(crate) fn set_cache_max(&mut self, topics_max: usize) {
+        self.cache.set_max(topics_max);
+    }
+
     /// Whether no filter is known.
     pub(crate) fn is_empty(&self) -> bool {
         self.trie.is_empty()

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use core_model::{DisconnectCause, Operation, Reason};
+use core_model::{
+    Authenticator, DisconnectCause, Evidence, Exchange, Identity, Operation, Reason, Step,
+    Timestamp, Verdict,
+};
 
-use crate::plugins::{Rules, chain};
+use crate::plugins::{Bans, Rules, chain, lists};
 use crate::words::{Connecting, id, msg, sub};
 use crate::world::{Client, Layout, NOTHING, World, everywhere};
 
@@ -234,5 +237,132 @@ fn a_failed_re_authentication_ends_the_link() {
             assert!(a.present);
             assert_eq!(w.take(a), NOTHING);
         }
+    });
+}
+
+/// Believes everybody until a moment, and whoever authenticates again what his data says: a user,
+/// and seconds from that moment.
+struct Expiring {
+    at: Timestamp,
+}
+
+impl Expiring {
+    fn identity(&self, user: &str, more_s: u32) -> Identity {
+        let expires_at = Some(self.at.plus_seconds(more_s));
+        Identity { expires_at, ..Identity::of_user(user) }
+    }
+}
+
+impl Authenticator for Expiring {
+    fn authenticate(&self, _client_id: &str, evidence: &Evidence) -> Verdict {
+        let user = evidence.user.as_deref().unwrap_or("-");
+        Verdict::Accept(self.identity(user, 0))
+    }
+
+    fn begin(&self, _: &str, _: &str, evidence: &Evidence) -> Option<Box<dyn Exchange>> {
+        assert_eq!(&*evidence.listener, "in");
+        Some(Box::new(Expiring { at: self.at }))
+    }
+}
+
+impl Exchange for Expiring {
+    fn step(&mut self, data: &[u8]) -> Step {
+        let (user, seconds) = std::str::from_utf8(data).unwrap().split_once(' ').unwrap();
+        Step::Accept(self.identity(user, seconds.parse().unwrap()), None)
+    }
+}
+
+const LIFE_S: u64 = 60;
+
+fn expiring(layout: Layout) -> World {
+    let mut w = World::new(layout);
+    let at = w.now.plus_seconds(LIFE_S as u32);
+    w.set_plugins(|plugins| plugins.authenticators = vec![Arc::new(Expiring { at })]);
+    w
+}
+
+#[test]
+fn a_session_ends_its_link_when_the_credentials_expire() {
+    everywhere(|layout| {
+        for retransmits in [false, true] {
+            let mut w = expiring(layout);
+            let a = id("a").keep().listener("in").will(msg("w", "gone", 0).will(0));
+            let a = w.connect(if retransmits { a.retransmits() } else { a });
+            let watcher = w.connect(id("watcher").listener("in"));
+            w.subscribe(watcher, vec![sub("w", 0)]);
+            answer(&mut w, watcher, "watcher 1000");
+            w.advance_ms(LIFE_S * 1000 - 1);
+            assert_eq!(w.take(a), NOTHING);
+            w.advance_ms(1);
+            assert_eq!(w.take(a), ["kicked 0x87"]);
+            assert_eq!(w.take(watcher), ["q0 w=gone"]);
+            assert_eq!((w.counters().clients_connected, w.counters().sessions), (1, 2));
+            // And with what is expired nobody gets in.
+            assert_eq!(verdict(&mut w, id("b").listener("in")), "refused 0x87");
+        }
+    });
+}
+
+#[test]
+fn a_re_authentication_brings_a_new_identity() {
+    everywhere(|layout| {
+        let mut w = expiring(layout);
+        w.set_plugins(|plugins| plugins.authorizer = lists(&["own/%u"], &["own/%u", "free"]));
+        let a = w.connect(id("a").listener("in").user("alice", ""));
+        assert_eq!(w.subscribe(a, vec![sub("own/alice", 1), sub("free", 1)]), [1, 1]);
+        assert_eq!(answer(&mut w, a, "bob 30"), ["authenticated -"]);
+        // What only alice may is over, also what stands.
+        assert_eq!(w.publish(a, msg("own/alice", "x", 1)), 0x87);
+        assert_eq!(w.publish(a, msg("own/bob", "x", 1)), 0x10);
+        assert_eq!(w.counters().subscriptions, 1);
+        w.advance_s(LIFE_S + 29);
+        assert_eq!(w.take(a), NOTHING);
+        w.advance_s(1);
+        assert_eq!(w.take(a), ["kicked 0x87"]);
+    });
+}
+
+#[test]
+fn a_re_authentication_can_shorten_a_life() {
+    everywhere(|layout| {
+        let mut w = World::with(layout, |s| s.plugins.authenticators = chain());
+        let a = w.connect(id("a").listener("in").user("alice", "good"));
+        let at = w.now.plus_seconds(5);
+        w.set_plugins(|plugins| plugins.authenticators = vec![Arc::new(Expiring { at })]);
+        assert_eq!(answer(&mut w, a, "alice 0"), ["authenticated -"]);
+        w.advance_s(5);
+        assert_eq!(w.take(a), ["kicked 0x87"]);
+        // What has expired already proves nothing.
+        let b = id("b").listener("in");
+        assert_eq!(verdict(&mut w, b), "refused 0x87");
+    });
+}
+
+/// Topics below the user's name are not moved to another name.
+#[test]
+fn a_re_authentication_does_not_move_topics() {
+    everywhere(|layout| {
+        for (mountpoint, user, expected) in [
+            ("u/%u/", "bob 30", "refused 0x87"),
+            ("u/%u/", "alice 30", "authenticated -"),
+            ("c/%c/", "bob 30", "authenticated -"),
+        ] {
+            let mut w = expiring(layout);
+            let a = id("a").listener("in").user("alice", "").mountpoint(mountpoint);
+            let a = w.connect(a);
+            assert_eq!(answer(&mut w, a, user), [expected]);
+        }
+    });
+}
+
+#[test]
+fn gates_judge_a_new_identity_too() {
+    everywhere(|layout| {
+        let mut w = expiring(layout);
+        let bans = Bans { users: vec!["mallory"], ..Bans::default() };
+        w.set_plugins(|plugins| plugins.gates = vec![Arc::new(bans)]);
+        let a = w.connect(id("a").listener("in"));
+        assert_eq!(answer(&mut w, a, "mallory 30"), ["refused 0x8A"]);
+        assert_eq!(w.counters().clients_connected, 0);
     });
 }

@@ -8,10 +8,13 @@
 mod authentication;
 mod flow;
 mod gates;
+mod inspect;
 mod late;
 mod leaks;
+mod lookups;
 mod memory;
 mod mountpoints;
+mod permissions;
 mod plugins;
 mod publishing;
 mod qos;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use core_model::{
-    Action, Authenticator, Authorizer, BrokerEvent, ClientKey, Evidence, Exchange, Identity,
+    Action, Authenticator, Authorizer, BrokerEvent, ClientKey, Evidence, Exchange, Gate, Identity,
     Interceptor, Message, Observer, Permissions, Principal, Reason, Step, Timestamp, Verdict,
 };
 
@@ -154,6 +154,15 @@ impl Observer for Ear {
                 format!("refused {client_id} 0x{:02X}", reason.as_u8())
             }
             BrokerEvent::SessionEnded { client } => format!("ended {}", client.client_id),
+            BrokerEvent::Denied { client, topic, times, .. } => {
+                format!("denied {} {topic} {times}", client.client_id)
+            }
+            BrokerEvent::Dropped { client, reason, messages } => {
+                format!("dropped {} 0x{:02X} {messages}", client.client_id, reason.as_u8())
+            }
+            BrokerEvent::SubscriptionRevoked { client, filter } => {
+                format!("revoked {} {filter}", client.client_id)
+            }
             other => format!("{other:?}"),
         };
         self.heard.lock().unwrap().push(text);
@@ -163,6 +172,105 @@ impl Observer for Ear {
 impl Ear {
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.heard.lock().unwrap())
+    }
+}
+
+type Judging = dyn Fn(&str, &Evidence) -> Verdict + Send + Sync;
+
+/// Says what a test tells it to.
+pub(crate) struct Judge(Box<Judging>);
+
+/// An authenticator that judges so.
+pub(crate) fn judge(
+    how: impl Fn(&str, &Evidence) -> Verdict + Send + Sync + 'static,
+) -> Arc<dyn Authenticator> {
+    Arc::new(Judge(Box::new(how)))
+}
+
+impl Authenticator for Judge {
+    fn authenticate(&self, client_id: &str, evidence: &Evidence) -> Verdict {
+        (self.0)(client_id, evidence)
+    }
+}
+
+/// An authenticator that has to look up everybody.
+pub(crate) fn slow() -> Arc<dyn Authenticator> {
+    judge(|_, _| Verdict::Later(Box::pin(std::future::pending())))
+}
+
+/// Refuses the clients and the users that it names.
+#[derive(Default)]
+pub(crate) struct Bans {
+    pub(crate) clients: Vec<&'static str>,
+    pub(crate) users: Vec<&'static str>,
+}
+
+impl Gate for Bans {
+    fn admit(
+        &self,
+        _now: Timestamp,
+        client_id: &str,
+        _evidence: &Evidence,
+        identity: Option<&Identity>,
+    ) -> Result<(), Reason> {
+        let user = identity.and_then(|identity| identity.user.as_deref());
+        let is_banned = self.clients.contains(&client_id)
+            || user.is_some_and(|user| self.users.contains(&user));
+        if is_banned { Err(Reason::BANNED) } else { Ok(()) }
+    }
+}
+
+/// Permits what its lists name: topics that match one of the filters, and filters that one of them
+/// contains. `%u` is the user.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lists {
+    pub(crate) publish: Vec<&'static str>,
+    pub(crate) subscribe: Vec<&'static str>,
+}
+
+/// Rules that permit publishing and subscribing so.
+pub(crate) fn lists(
+    publish: &[&'static str],
+    subscribe: &[&'static str],
+) -> Option<Arc<dyn Authorizer>> {
+    Some(Arc::new(Lists { publish: publish.to_vec(), subscribe: subscribe.to_vec() }))
+}
+
+struct OwnLists {
+    user: String,
+    lists: Lists,
+}
+
+impl Authorizer for Lists {
+    fn compile(&self, client: &Principal) -> Arc<dyn Permissions> {
+        let user = client.identity.user.as_deref().unwrap_or("-").into();
+        Arc::new(OwnLists { user, lists: self.clone() })
+    }
+}
+
+impl Permissions for OwnLists {
+    fn permits(&self, action: Action, topic: &str) -> bool {
+        let list = match action {
+            Action::Publish { .. } => &self.lists.publish,
+            Action::Subscribe { .. } => &self.lists.subscribe,
+        };
+        list.iter().any(|filter| contains(&filter.replace("%u", &self.user), topic))
+    }
+}
+
+/// Whether all topics of a filter are topics of another one.
+fn contains(outer: &str, inner: &str) -> bool {
+    if outer.starts_with(['#', '+']) && inner.starts_with('$') {
+        return false;
+    }
+    let (mut outer, mut inner) = (outer.split('/'), inner.split('/'));
+    loop {
+        match (outer.next(), inner.next()) {
+            (Some("#"), _) | (None, None) => return true,
+            (Some("+"), Some(level)) if level != "#" => {}
+            (Some(a), Some(b)) if a == b => {}
+            (None, Some("#")) | (_, None | Some(_)) => return false,
+        }
     }
 }
 

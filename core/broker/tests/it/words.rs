@@ -2,7 +2,7 @@
 
 use core_model::{
     Connect, Delivery, Event, Evidence, Expiry, Filter, GatewayId, Message, QoS, Reason,
-    RetainHandling, Secret, Subscription, Timestamp, Will,
+    RetainHandling, Secret, SessionLimits, Subscription, Timestamp, Will,
 };
 
 /// A connect operation in the making.
@@ -86,6 +86,26 @@ impl Connecting {
     pub(crate) fn method(mut self, method: &str, data: &str) -> Self {
         self.0.evidence.method = Some(method.into());
         self.0.evidence.data = Some(data.as_bytes().to_vec());
+        self
+    }
+
+    /// Through a listener of its own.
+    pub(crate) fn listener(mut self, name: &str) -> Self {
+        self.0.evidence.listener = name.into();
+        self
+    }
+
+    /// From an address.
+    pub(crate) fn from(mut self, address: &str) -> Self {
+        self.0.evidence.peer = Some(address.parse().unwrap());
+        self
+    }
+
+    /// With bounds of its listener.
+    pub(crate) fn limits(mut self, change: impl FnOnce(&mut SessionLimits)) -> Self {
+        let mut limits = SessionLimits::default();
+        change(&mut limits);
+        self.0.limits = Some(std::sync::Arc::new(limits));
         self
     }
 

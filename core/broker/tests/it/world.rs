@@ -7,7 +7,8 @@ use core_broker::{Counters, HashKey, LookupId, Mail, Shard, ShardConfig, Sink};
 use core_model::{
     BrokerLimits, ClientKey, Connected, Credit, Delivery, Disconnect, DisconnectCause, Event,
     Expiry, GatewayId, LinkId, Lookup, MessageRef, Operation, Outcome, Plugins, Publish,
-    PublishMessage, Reason, ShardId, SlotId, Subscribe, Ticket, Timestamp, Unsubscribe, Will,
+    PublishMessage, Reason, ShardId, SlotId, Subscribe, Ticket, Timestamp, Unsubscribe, Verdict,
+    Will,
 };
 use core_store::{Lsn, MemoryStore, Mutation, Store};
 
@@ -82,7 +83,10 @@ pub(crate) struct Seen {
 
 #[derive(Default)]
 struct Log {
-    lookups: Vec<(LookupId, Lookup)>,
+    /// The shard that speaks.
+    at: ShardId,
+    /// Look-ups without an answer, and the shards that asked for them.
+    lookups: Vec<(ShardId, LookupId)>,
     seen: HashMap<SlotId, VecDeque<Seen>>,
 }
 
@@ -99,8 +103,8 @@ impl Sink for Log {
         self.seen.entry(slot).or_default().push_back(seen);
     }
 
-    fn look_up(&mut self, id: LookupId, lookup: Lookup) {
-        self.lookups.push((id, lookup));
+    fn look_up(&mut self, id: LookupId, _lookup: Lookup) {
+        self.lookups.push((self.at, id));
     }
 }
 
@@ -162,8 +166,10 @@ impl World {
     pub(crate) fn restart(&mut self) {
         self.rings.iter_mut().flatten().for_each(VecDeque::clear);
         self.log.seen.clear();
+        self.log.lookups.clear();
         self.shards = start(self.layout, &self.key, &self.setup, &self.written);
         for shard in &mut self.shards {
+            self.log.at = shard.id();
             shard.restore(self.now, &mut self.log);
             assert_eq!(shard.is_restored(), self.layout.shards == 1);
         }
@@ -174,6 +180,7 @@ impl World {
     /// One turn of every shard: mail in, tick, mail out.
     pub(crate) fn turn(&mut self) {
         for (id, shard) in self.shards.iter_mut().enumerate() {
+            self.log.at = ShardId(id as u16);
             for (from, rings) in self.rings.iter_mut().enumerate() {
                 if self.blocked.contains(&(from as u16, id as u16)) {
                     continue;
@@ -255,7 +262,46 @@ impl World {
     }
 
     pub(crate) fn shard(&mut self, id: u16) -> (&mut Shard, &mut dyn Sink) {
+        self.log.at = ShardId(id);
         (&mut self.shards[usize::from(id)], &mut self.log)
+    }
+
+    /// Does something to each shard, then lets the world come to rest.
+    pub(crate) fn on_shards(&mut self, mut act: impl FnMut(&mut Shard, Timestamp, &mut dyn Sink)) {
+        for shard in &mut self.shards {
+            self.log.at = shard.id();
+            act(shard, self.now, &mut self.log);
+        }
+        self.run();
+    }
+
+    /// Replaces the plug-ins, after a restart too.
+    pub(crate) fn set_plugins(&mut self, change: impl FnOnce(&mut Plugins)) {
+        self.change_plugins(change);
+        self.run();
+    }
+
+    /// The same without a turn.
+    pub(crate) fn change_plugins(&mut self, change: impl FnOnce(&mut Plugins)) {
+        change(&mut self.setup.plugins);
+        let plugins = Arc::new(self.setup.plugins.clone());
+        for shard in &mut self.shards {
+            shard.set_plugins(Arc::clone(&plugins));
+        }
+    }
+
+    /// Look-ups that run.
+    pub(crate) fn lookups(&self) -> usize {
+        self.log.lookups.len()
+    }
+
+    /// Answers one of the look-ups that run, by its place.
+    pub(crate) fn answer_lookup(&mut self, place: usize, verdict: Verdict) {
+        let (shard, id) = self.log.lookups.remove(place);
+        self.log.at = shard;
+        let at = usize::from(shard.0);
+        self.shards[at].answer(self.now, id, verdict, &mut self.log);
+        self.run();
     }
 
     pub(crate) fn home(&self, client_id: &str) -> ShardId {
@@ -294,6 +340,7 @@ impl World {
 
     /// Applies an operation without a turn.
     pub(crate) fn apply(&mut self, client: Client, operation: Operation<'_>) {
+        self.log.at = client.slot.shard;
         let shard = &mut self.shards[usize::from(client.slot.shard.0)];
         shard.apply(self.now, client.slot, operation, &mut self.log);
     }
@@ -478,6 +525,7 @@ impl World {
     pub(crate) fn kick(&mut self, client_id: &str, reason: Reason) -> bool {
         let home = usize::from(self.home(client_id).0);
         let key = key_of(client_id);
+        self.log.at = ShardId(home as u16);
         let known = self.shards[home].kick(self.now, &key, reason, &mut self.log);
         self.run();
         known

@@ -207,4 +207,6 @@ fn a_node_that_has_ended_says_so() {
     assert_eq!(error.to_string(), "shard 0: no answer");
     assert!(start.elapsed() < PATIENCE / 10);
     assert!(control.listeners().is_empty());
+    let error = control.apply_listeners(Vec::new()).unwrap_err();
+    assert_eq!(error.to_string(), "the node is ending");
 }

@@ -14,4 +14,5 @@ mod keep_alive;
 mod publish;
 mod refuse_connect;
 mod subscribe;
+mod traces;
 mod violations;

@@ -4,5 +4,6 @@
 mod acl;
 mod bans;
 mod hash;
+mod http;
 mod jwt;
 mod server;
