@@ -85,7 +85,7 @@ pub struct Ban {
 #[non_exhaustive]
 pub enum BanError {
     /// The file cannot be read.
-    #[error("{}: cannot be read", path.display())]
+    #[error("{}: cannot be read: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -101,7 +101,7 @@ pub enum BanError {
         problem: String,
     },
     /// The change is in force, but not written to the file: it is lost with the process.
-    #[error("{}: cannot be written; the change is lost with the process", path.display())]
+    #[error("{}: cannot be written, the change is lost with the process: {source}", path.display())]
     Write {
         /// The file.
         path: PathBuf,

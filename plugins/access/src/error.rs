@@ -63,14 +63,19 @@ impl AccessError {
         AccessError::Line { path: path.to_owned(), line, what: what.into() }
     }
 
+    /// Of a setting.
+    pub(crate) fn setting(setting: &'static str, what: impl Into<String>) -> Self {
+        AccessError::Setting { setting, what: what.into() }
+    }
+
     /// Of a file as a whole.
     pub(crate) fn file(path: &Path, what: impl Into<String>) -> Self {
         AccessError::File { path: path.to_owned(), what: what.into() }
     }
 }
 
-/// Reads a whole file of text that is not larger than `bytes_max`.
-pub(crate) fn read_text(path: &Path, bytes_max: u64) -> Result<String, AccessError> {
+/// Reads a whole file that is not larger than `bytes_max`.
+pub(crate) fn read_bytes(path: &Path, bytes_max: u64) -> Result<Vec<u8>, AccessError> {
     use std::io::Read as _;
 
     let unread = |source| AccessError::Read { path: path.to_owned(), source };
@@ -80,7 +85,12 @@ pub(crate) fn read_text(path: &Path, bytes_max: u64) -> Result<String, AccessErr
     if bytes.len() as u64 > bytes_max {
         return Err(AccessError::file(path, format!("is larger than {bytes_max} bytes")));
     }
-    String::from_utf8(bytes).map_err(|error| {
+    Ok(bytes)
+}
+
+/// Reads a whole file of text that is not larger than `bytes_max`.
+pub(crate) fn read_text(path: &Path, bytes_max: u64) -> Result<String, AccessError> {
+    String::from_utf8(read_bytes(path, bytes_max)?).map_err(|error| {
         let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
         let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
         AccessError::line(path, line, "is no UTF-8 text")

@@ -20,9 +20,7 @@ mod recent;
 mod scram;
 pub mod users;
 
-pub use acl::{
-    AclFileError, AclRule, AclRules, CertificateText, RuleError, RuleText, parse_rules, read_rules,
-};
+pub use acl::{AclRule, AclRules, CertificateText, RuleError, RuleText, parse_rules, read_rules};
 pub use bans::{Ban, BanError, BanList, BanTarget};
 pub use certificate::{CertificateSettings, CertificateUsers};
 pub use client_ids::{ClientIds, Listed};
@@ -30,7 +28,7 @@ pub use error::AccessError;
 pub use flapping::{Flapping, FlappingConfig};
 pub use hash::PasswordHash;
 pub use hashing::{Hashing, HashingCounters, HashingLimits};
-pub use http::{Http, HttpClientError, HttpConfig, HttpEncoding, HttpError, HttpMethod, OnTrouble};
-pub use jwt::{JwksUrl, Jwt, JwtAlgorithm, JwtConfig, JwtError, JwtKeys, TokenFrom};
+pub use http::{Http, HttpConfig, HttpEncoding, HttpMethod, OnTrouble};
+pub use jwt::{JwksUrl, Jwt, JwtAlgorithm, JwtConfig, JwtKeys, TokenFrom};
 pub use scram::Scram;
 pub use users::{UnknownUser, UserFrom, Users, UsersFile, UsersFileSettings};

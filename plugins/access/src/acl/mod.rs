@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use core_model::{Authorizer, Permissions, Principal};
 
 pub(crate) use self::claims::rules_of;
-pub use self::file::{AclFileError, parse_rules, read_rules};
+pub use self::file::{parse_rules, read_rules};
 pub(crate) use self::pattern::Pattern;
 pub use self::rule::{AclRule, CertificateText, RuleError, RuleText};
 

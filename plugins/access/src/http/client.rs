@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,36 +7,18 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
-use thiserror::Error;
 
-/// Why an HTTP server cannot be asked at all.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum HttpClientError {
-    /// Not a URL that can be used; the URL is not shown, as it may hold a secret.
-    #[error("the URL {0}")]
-    Url(&'static str),
-    /// The file of certificate authorities is of no use.
-    #[error("{}: {problem}", path.display())]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The system's certificate authorities, or TLS, are of no use.
-    #[error("TLS cannot be set up: {0}")]
-    Tls(String),
-    /// The client cannot be made.
-    #[error("the HTTP client cannot be set up: {0}")]
-    Client(String),
-}
+use crate::error::{AccessError, read_bytes};
 
-/// Checks a URL that a server is asked by.
-pub(crate) fn check_url(text: &str) -> Result<Url, HttpClientError> {
-    let url = Url::parse(text).map_err(|_| HttpClientError::Url("cannot be understood"))?;
+/// Largest file of certificate authorities, in bytes.
+const CA_FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// Checks a URL that a server is asked by. No error shows it, as it may hold a secret.
+pub(crate) fn check_url(text: &str) -> Result<Url, AccessError> {
+    let url = Url::parse(text).map_err(|_| AccessError::setting("url", "cannot be understood"))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(HttpClientError::Url("does not begin with http:// or https:// and a host"));
+        let what = "does not begin with http:// or https:// and a host";
+        return Err(AccessError::setting("url", what));
     }
     Ok(url)
 }
@@ -48,7 +30,7 @@ pub(crate) fn client(
     ca_file: Option<&Path>,
     timeout: Duration,
     idle_max: usize,
-) -> Result<Client, HttpClientError> {
+) -> Result<Client, AccessError> {
     Client::builder()
         .tls_backend_preconfigured(tls(url.scheme() == "https", ca_file)?)
         .redirect(redirect::Policy::none())
@@ -60,11 +42,11 @@ pub(crate) fn client(
         .pool_idle_timeout(Duration::from_secs(30))
         .user_agent(concat!("manifold/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|error| HttpClientError::Client(error.without_url().to_string()))
+        .map_err(|error| AccessError::setting("url", describe(error)))
 }
 
-fn tls(is_used: bool, ca_file: Option<&Path>) -> Result<ClientConfig, HttpClientError> {
-    let fault = |error: rustls::Error| HttpClientError::Tls(error.to_string());
+fn tls(is_used: bool, ca_file: Option<&Path>) -> Result<ClientConfig, AccessError> {
+    let fault = |error: rustls::Error| AccessError::setting("ca_file", error.to_string());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -78,17 +60,16 @@ fn tls(is_used: bool, ca_file: Option<&Path>) -> Result<ClientConfig, HttpClient
     Ok(builder.with_no_client_auth())
 }
 
-fn authorities(path: &Path) -> Result<RootCertStore, HttpClientError> {
-    let fault = |problem| HttpClientError::CaFile { path: path.to_owned(), problem };
+fn authorities(path: &Path) -> Result<RootCertStore, AccessError> {
+    let fault = |what: &dyn std::fmt::Display| AccessError::file(path, what.to_string());
+    let pem = read_bytes(path, CA_FILE_BYTES_MAX)?;
     let mut store = RootCertStore::empty();
-    let certificates =
-        CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))?;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|error| fault(error.to_string()))?;
-        store.add(certificate).map_err(|error| fault(error.to_string()))?;
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| fault(&error))?;
+        store.add(certificate).map_err(|error| fault(&error))?;
     }
     if store.is_empty() {
-        return Err(fault("has no certificate".into()));
+        return Err(fault(&"has no certificate"));
     }
     Ok(store)
 }

@@ -22,15 +22,13 @@ use core_model::{Authenticator, Evidence, Reason, Verdict};
 use reqwest::{Client, StatusCode};
 use ring::rand::SystemRandom;
 use ring::{hmac, rand};
-use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::answer::Judgement;
 use self::answers::{Answers, Digest};
 use self::request::{Request, RequestTemplate};
+use crate::error::AccessError;
 use crate::jwt::now_ms;
-
-pub use self::client::HttpClientError;
 
 /// Largest answer in bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
@@ -147,29 +145,6 @@ impl std::fmt::Debug for HttpConfig {
     }
 }
 
-/// Why a server cannot be asked.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum HttpError {
-    /// The URL or the client is of no use.
-    #[error("{0}")]
-    Client(#[from] HttpClientError),
-    /// A template is wrong.
-    #[error("{setting}: {problem}")]
-    Template {
-        /// `url`, `headers` or `fields`.
-        setting: &'static str,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// A name that no header can have.
-    #[error("headers: {0:?} is not the name of a header")]
-    Header(Box<str>),
-    /// The system has no random numbers.
-    #[error("the system gives no random numbers")]
-    Random,
-}
-
 /// Believes clients as an HTTP server says.
 pub struct Http {
     inner: Arc<Inner>,
@@ -198,13 +173,15 @@ impl Http {
     ///
     /// # Errors
     /// When the URL, a template, a header or the file of authorities is wrong.
-    pub fn new(config: HttpConfig) -> Result<Self, HttpError> {
+    pub fn new(config: HttpConfig) -> Result<Self, AccessError> {
         let (template, url) = RequestTemplate::parse(&config)?;
         let timeout = Duration::from_millis(config.timeout_ms);
         let idle_max = config.concurrency_max.min(64);
         let client = client::client(&url, config.ca_file.as_deref(), timeout, idle_max)?;
         let key: [u8; 32] = rand::generate(&SystemRandom::new())
-            .map_err(|_: ring::error::Unspecified| HttpError::Random)?
+            .map_err(|_: ring::error::Unspecified| {
+                AccessError::setting("url", "cannot be asked: the system gives no random numbers")
+            })?
             .expose();
         let permits = config.concurrency_max.min(Semaphore::MAX_PERMITS);
         Ok(Http {

@@ -4,9 +4,10 @@ use reqwest::{Client, Method, RequestBuilder, Url};
 use ring::hmac;
 use serde_json::{Map, Value};
 
-use super::client::{HttpClientError, check_url};
+use super::client::check_url;
 use super::template::{NoText, Placeholder, Template, percent_encode};
-use super::{HttpConfig, HttpEncoding, HttpError, HttpMethod};
+use super::{HttpConfig, HttpEncoding, HttpMethod};
+use crate::error::AccessError;
 
 /// How a server is asked about a client. It may hold secrets.
 pub(super) struct RequestTemplate {
@@ -29,26 +30,29 @@ pub(super) struct Request {
 
 impl RequestTemplate {
     /// Reads the templates of a configuration. Returns the URL for the client's settings too.
-    pub(super) fn parse(config: &HttpConfig) -> Result<(Self, Url), HttpError> {
+    pub(super) fn parse(config: &HttpConfig) -> Result<(Self, Url), AccessError> {
         let template = |setting: &'static str, text: &str| {
-            Template::parse(text).map_err(|problem| HttpError::Template { setting, problem })
+            Template::parse(text).map_err(|what| AccessError::setting(setting, what))
         };
         let url = template("url", &config.url)?;
         let sample = url.url("x", &Evidence::default());
         if has_dot_segment(&sample) || sample.contains('#') {
-            return Err(HttpClientError::Url("has \"#\", or \".\" or \"..\" in its path").into());
+            let what = "has \"#\", or \".\" or \"..\" in its path";
+            return Err(AccessError::setting("url", what));
         }
         let sample = check_url(&sample)?;
         let origin_end = config.url.find("://").map_or(0, |at| at + "://".len());
         let host = config.url.get(origin_end..).unwrap_or("");
         let origin_end = origin_end + host.find(['/', '?', '#']).unwrap_or(host.len());
         if url.first_placeholder().is_some_and(|at| at <= origin_end) {
-            return Err(HttpClientError::Url("has a placeholder before its path").into());
+            return Err(AccessError::setting("url", "has a placeholder before its path"));
         }
         let mut headers = Vec::new();
         for (name, value) in &config.headers {
             let known = HeaderName::from_bytes(name.as_bytes());
-            let known = known.map_err(|_| HttpError::Header(name.clone()))?;
+            let known = known.map_err(|_| {
+                AccessError::setting("headers", format!("{name:?} is not the name of a header"))
+            })?;
             headers.push((known, template("headers", value)?));
         }
         let mut fields = Vec::new();

@@ -10,8 +10,6 @@ mod key;
 mod remote;
 mod token;
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -19,12 +17,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use core_model::{Authenticator, Evidence, Reason, Verdict};
-use thiserror::Error;
 
 use self::key::{Key, KeySet};
 use self::remote::{Found, RemoteKeys};
 use self::token::Token;
-use crate::http::client::HttpClientError;
+use crate::error::{AccessError, read_bytes};
 use crate::placeholder::Values;
 
 pub use self::key::JwtAlgorithm;
@@ -110,37 +107,6 @@ impl JwtConfig {
     }
 }
 
-/// Why tokens cannot be checked.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum JwtError {
-    /// A file cannot be read.
-    #[error("{}: cannot be read", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// A file has no key that can be used.
-    #[error("{}: {problem}", path.display())]
-    Key {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The keys cannot be fetched.
-    #[error("key set: {0}")]
-    Remote(#[from] HttpClientError),
-    /// No algorithm is accepted.
-    #[error("no algorithm is accepted")]
-    NoAlgorithm,
-    /// An algorithm is not one for the key.
-    #[error("algorithm {} does not fit the key", .0.name())]
-    Algorithm(JwtAlgorithm),
-}
-
 /// Believes clients by their tokens.
 ///
 /// What is no token is left to the next authenticator. A token that is not signed as it should be
@@ -170,9 +136,9 @@ impl Jwt {
     ///
     /// # Errors
     /// When a key cannot be read or does not fit the algorithms.
-    pub fn new(config: JwtConfig, before: Option<&Jwt>) -> Result<Self, JwtError> {
+    pub fn new(config: JwtConfig, before: Option<&Jwt>) -> Result<Self, AccessError> {
         if config.algorithms.is_empty() {
-            return Err(JwtError::NoAlgorithm);
+            return Err(AccessError::setting("algorithms", "none is given"));
         }
         let keys = match &config.keys {
             JwtKeys::SecretFile { path, is_base64 } => Keys::One(secret(path, *is_base64)?),
@@ -190,7 +156,8 @@ impl Jwt {
                 Keys::Set(_) | Keys::Remote(_) => !algorithm.is_hmac(),
             };
             if !fits {
-                return Err(JwtError::Algorithm(*algorithm));
+                let what = format!("{} does not fit the key", algorithm.name());
+                return Err(AccessError::setting("algorithms", what));
             }
         }
         Ok(Jwt { inner: Arc::new(Inner { config, keys }) })
@@ -286,7 +253,7 @@ pub(crate) fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn secret(path: &Path, is_base64: bool) -> Result<Key, JwtError> {
+fn secret(path: &Path, is_base64: bool) -> Result<Key, AccessError> {
     from_file(path, |text| {
         let line = text.strip_suffix(b"\n").unwrap_or(text);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -300,16 +267,7 @@ fn secret(path: &Path, is_base64: bool) -> Result<Key, JwtError> {
 fn from_file<T>(
     path: &Path,
     parse: impl FnOnce(&[u8]) -> Result<T, String>,
-) -> Result<T, JwtError> {
-    let mut text = Vec::new();
-    let file = File::open(path).and_then(|file| {
-        file.take(KEY_FILE_BYTES_MAX + 1).read_to_end(&mut text).map(|length| length as u64)
-    });
-    let length = file.map_err(|source| JwtError::Read { path: path.to_owned(), source })?;
-    let key = if length > KEY_FILE_BYTES_MAX {
-        Err(format!("is larger than {KEY_FILE_BYTES_MAX} bytes"))
-    } else {
-        parse(&text)
-    };
-    key.map_err(|problem| JwtError::Key { path: path.to_owned(), problem })
+) -> Result<T, AccessError> {
+    let text = read_bytes(path, KEY_FILE_BYTES_MAX)?;
+    parse(&text).map_err(|what| AccessError::file(path, what))
 }

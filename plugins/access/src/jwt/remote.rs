@@ -6,7 +6,8 @@ use reqwest::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH
 use reqwest::{Client, StatusCode, Url};
 
 use super::key::{JwtAlgorithm, Key, KeySet};
-use crate::http::client::{self, HttpClientError};
+use crate::error::AccessError;
+use crate::http::client;
 
 /// Largest set of keys that is taken, in bytes.
 const SET_BYTES_MAX: usize = 256 << 10;
@@ -71,7 +72,7 @@ pub(super) enum Found {
 }
 
 impl RemoteKeys {
-    pub(super) fn new(config: JwksUrl) -> Result<Self, HttpClientError> {
+    pub(super) fn new(config: JwksUrl) -> Result<Self, AccessError> {
         let url = client::check_url(&config.url)?;
         let timeout = Duration::from_millis(config.timeout_ms);
         let client = client::client(&url, config.ca_file.as_deref(), timeout, 1)?;

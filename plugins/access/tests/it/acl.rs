@@ -299,7 +299,7 @@ fn clients_with_the_same_rules_share_them() {
 fn a_wrong_rule_is_named() {
     let rule = |body: &str| problem(&format!("# rules\n[[acl]]\n{body}\n"));
     for (body, error) in [
-        ("topics = 'a'", "line 2: rule 1: needs either \"allow\" or \"deny\""),
+        ("topics = 'a'", "rules.toml:2: needs either \"allow\" or \"deny\""),
         ("allow = 'all'\ndeny = 'all'\ntopics = 'a'", "needs either"),
         ("allow = 'read'\ntopics = 'a'", "allow: \"read\" is not one of"),
         ("deny = 'all'", "topics: none is given"),
@@ -312,12 +312,12 @@ fn a_wrong_rule_is_named() {
         assert!(rule(body).contains(error), "{}", rule(body));
     }
     for (body, line, word) in [
-        ("deny = 'all'\ntopic = 'a'", "line 4", "topic"),
-        ("deny = 'all'\ntopics = 'a'\nuser = []", "line 5", "at least one"),
-        ("deny = 'all'\ntopics = 'a'\nqos = 'high'", "line 5", "u8"),
-        ("deny = 'all'\ntopics = 'a'\ncertificate.cn = 'x'", "line 5", "cn"),
-        ("deny = 'all'\ntopics = {}", "line 4", "at least one"),
-        ("deny = ", "line 3", ""),
+        ("deny = 'all'\ntopic = 'a'", "rules.toml:4: ", "topic"),
+        ("deny = 'all'\ntopics = 'a'\nuser = []", "rules.toml:5: ", "at least one"),
+        ("deny = 'all'\ntopics = 'a'\nqos = 'high'", "rules.toml:5: ", "u8"),
+        ("deny = 'all'\ntopics = 'a'\ncertificate.cn = 'x'", "rules.toml:5: ", "cn"),
+        ("deny = 'all'\ntopics = {}", "rules.toml:4: ", "at least one"),
+        ("deny = ", "rules.toml:3: ", ""),
     ] {
         let error = rule(body);
         assert!(error.contains(line) && error.contains(word), "{error}");

@@ -288,10 +288,10 @@ fn a_wrong_setting_is_named_without_its_secret() {
     let url = |url: &str| HttpConfig { url: url.into(), ..good.clone() };
     let pair = |name: &str, value: &str| vec![(name.into(), value.into())];
     for (config, problem) in [
-        (url("hush"), "the URL cannot be understood"),
-        (url("ftp://hush/"), "the URL does not begin with"),
-        (url("http://${clientid}.hush/"), "the URL has a placeholder before its path"),
-        (url("http://hush${clientid}/"), "the URL has a placeholder before its path"),
+        (url("hush"), "url: cannot be understood"),
+        (url("ftp://hush/"), "url: does not begin with"),
+        (url("http://${clientid}.hush/"), "url: has a placeholder before its path"),
+        (url("http://hush${clientid}/"), "url: has a placeholder before its path"),
         (url("http://hush/a/../b"), "\"..\" in its path"),
         (url("http://hush/#${clientid}"), "has \"#\""),
         (url("http://127.0.0.1/${client}"), "url: has the placeholder \"client\""),

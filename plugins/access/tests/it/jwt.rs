@@ -7,7 +7,7 @@ use core_model::{
     Action, Authenticator, CertificateFacts, ClientKey, Evidence, GatewayId, Identity, Principal,
     QoS, Reason, Secret, Timestamp, TransportFacts, Verdict,
 };
-use plugin_access::{JwksUrl, Jwt, JwtAlgorithm, JwtConfig, JwtError, JwtKeys, TokenFrom};
+use plugin_access::{JwksUrl, Jwt, JwtAlgorithm, JwtConfig, JwtKeys, TokenFrom};
 use ring::hmac;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -175,8 +175,8 @@ fn no_algorithm_confusion_and_no_none_are_let_through() {
         assert_eq!(refusal(verdict), Reason::BAD_CREDENTIALS, "{name}");
     }
     let both = JwtConfig::new("t", vec![JwtAlgorithm::Rs256, JwtAlgorithm::Hs256], keys);
-    let error = Jwt::new(both, None).unwrap_err();
-    assert!(matches!(error, JwtError::Algorithm(JwtAlgorithm::Hs256)), "{error}");
+    let error = Jwt::new(both, None).unwrap_err().to_string();
+    assert_eq!(error, "algorithms: HS256 does not fit the key");
     let secret = files.secret(vectors()["secret"].as_str().unwrap());
     let jwt = Jwt::new(config(JwtAlgorithm::Hs256, secret), None).unwrap();
     assert_eq!(refusal(jwt.authenticate("c1", &evidence(token("crit")))), Reason::BAD_CREDENTIALS);
@@ -360,11 +360,11 @@ fn keys_that_cannot_be_used_are_named() {
     let missing = JwtKeys::JwksFile(Path::new("/nowhere/keys").into());
     assert!(problem(rs, missing).starts_with("/nowhere/keys"));
     let nothing = JwtConfig::new("t", Vec::new(), files.secret(SECRET));
-    assert!(matches!(Jwt::new(nothing, None), Err(JwtError::NoAlgorithm)));
+    assert_eq!(Jwt::new(nothing, None).unwrap_err().to_string(), "algorithms: none is given");
     for url in ["", "ftp://127.0.0.1/", "keys?token=hush"] {
         let remote = JwtKeys::JwksUrl(JwksUrl { url: url.into(), ..JwksUrl::default() });
         let error = problem(rs, remote);
-        assert!(error.contains("the URL") && !error.contains("hush"), "{error}");
+        assert!(error.starts_with("url: ") && !error.contains("hush"), "{error}");
     }
     let secret = files.secret(&format!("{SECRET}\r\n"));
     let jwt = Jwt::new(config(hs, secret), None).unwrap();
