@@ -1,6 +1,6 @@
 use plugin_access::{CertificateText, RuleText};
 
-use super::{AclAction, AclRule, Authentication, JwtUsers, Listener, Node};
+use super::{AclAction, AclRule, Authentication, HttpUsers, JwtUsers, Listener, Node};
 use crate::settings::{OneOrMore, TableReader, nearest, quoted};
 
 /// Complains about values beside the listeners that do not go together.
@@ -22,10 +22,10 @@ pub(super) fn check_node(top: &mut TableReader<'_, '_>, node: &Node, listeners: 
                 let hint = "name `ids`, or a file in `path`";
                 top.complain(&place, "the list would refuse everybody", None, Some(hint.into()));
             }
+            Authentication::Http(http) => check_http(top, name, http),
             Authentication::ClientIds(_)
             | Authentication::File(_)
             | Authentication::Certificate(_)
-            | Authentication::Http(_)
             | Authentication::Scram(_) => {}
         }
     }
@@ -56,6 +56,17 @@ fn check_jwt(top: &mut TableReader<'_, '_>, name: &str, jwt: &JwtUsers) {
             top.complain(&place, &format!("`{first}` is set as well"), None, Some(hint));
         }
         (Some(_), None) => {}
+    }
+}
+
+/// A secret must not stand in the file.
+fn check_http(top: &mut TableReader<'_, '_>, name: &str, http: &HttpUsers) {
+    for (header, _) in &http.headers.list {
+        if header.eq_ignore_ascii_case("authorization") {
+            let place = top.place_below(&["authentication", name, "headers", header]);
+            let hint = "write the token to a file and name that as `token_file`";
+            top.complain(&place, "a secret does not belong here", None, Some(hint.into()));
+        }
     }
 }
 

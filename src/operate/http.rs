@@ -55,15 +55,18 @@ impl HttpConfig {
     pub(crate) fn of(config: &Config) -> Result<Option<Self>, String> {
         let Some(http) = &config.node.http.0 else { return Ok(None) };
         let file = http.token_file.0.as_ref().map(|file| file.in_folder(config.folder()));
-        let token = file.map(|file| read_token(&file)).transpose()?;
+        let token = file.map(|file| read_token(&file)).transpose();
+        let token = token.map_err(|fault| format!("http.token_file: {fault}"))?;
         Ok(Some(HttpConfig { bind: http.bind, token }))
     }
 }
 
 /// The token in a file, without white space around it.
-fn read_token(file: &Path) -> Result<Secret, String> {
-    let fault =
-        |what: &dyn std::fmt::Display| format!("http.token_file: {}: {what}", file.display());
+///
+/// # Errors
+/// The file, and why there is no token in it.
+pub(crate) fn read_token(file: &Path) -> Result<Secret, String> {
+    let fault = |what: &dyn std::fmt::Display| format!("{}: {what}", file.display());
     let mut text = String::new();
     let opened = File::open(file).map(|file| file.take(TOKEN_BYTES_MAX + 1));
     opened.and_then(|mut f| f.read_to_string(&mut text)).map_err(|error| fault(&error))?;

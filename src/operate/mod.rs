@@ -42,6 +42,7 @@ pub(crate) mod requests {
 use crate::Registration;
 use crate::config::ListenerLimits;
 use crate::data_dir::{DataDir, OpenListener};
+pub(crate) use http::read_token;
 use http::{HttpConfig, HttpServer, Pages};
 use process::ProcessFacts;
 use request::{End, Items};

@@ -4,21 +4,23 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use core_model::Authenticator;
+use core_model::{Authenticator, Secret};
 use plugin_access::{
-    CertificateSettings, ClientIds, Hashing, HashingLimits, JwksUrl, Jwt, JwtAlgorithm, JwtConfig,
-    JwtKeys, Listed, Scram, TokenFrom, UnknownUser, UserFrom, Users, UsersFile, UsersFileSettings,
+    CertificateSettings, ClientIds, Hashing, HashingLimits, Http, HttpConfig, HttpEncoding,
+    HttpMethod, JwksUrl, Jwt, JwtAlgorithm, JwtConfig, JwtKeys, Listed, OnTrouble, Scram,
+    TokenFrom, UnknownUser, UserFrom, Users, UsersFile, UsersFileSettings,
 };
 
 use super::Building;
 use super::listeners::certificate_field;
-use crate::config::{self, Authentication, JwtUsers};
-use crate::settings::FilePath;
+use crate::config::{self, Authentication, HttpUsers, JwtUsers};
+use crate::settings::{ByName, FilePath};
 
 /// All authenticators, and what outlives a reload of theirs.
 pub(super) struct Authenticators {
     by_name: HashMap<String, Arc<dyn Authenticator>>,
     jwts: HashMap<String, Arc<Jwt>>,
+    https: HashMap<String, AskedByHttp>,
     hashing: Arc<Hashing>,
 }
 
@@ -33,8 +35,12 @@ pub(super) fn build(
         Some(previous) if previous.hashing.limits() == limits => Arc::clone(&previous.hashing),
         _ => Arc::new(building.keep("hashing", Hashing::new(limits))?),
     };
-    let jwts = HashMap::new();
-    let mut all = Authenticators { by_name: HashMap::new(), jwts, hashing };
+    let mut all = Authenticators {
+        by_name: HashMap::new(),
+        jwts: HashMap::new(),
+        https: HashMap::new(),
+        hashing,
+    };
     let mut files = UserFiles::default();
     for (name, authentication) in &building.config.node.authentication.list {
         let made = all.build_one(building, previous, &mut files, name, authentication);
@@ -126,9 +132,12 @@ impl Authenticators {
                 self.jwts.insert(name.to_owned(), Arc::clone(&jwt));
                 Some(jwt)
             }
-            Authentication::Http(_) => {
-                building.fault(key, "not available in this version");
-                None
+            Authentication::Http(own) => {
+                let kept = previous.and_then(|previous| previous.https.get(name));
+                let http = AskedByHttp::new(building, kept, &key, name, own)?;
+                let made = Arc::clone(&http.made);
+                self.https.insert(name.to_owned(), http);
+                Some(made)
             }
         }
     }
@@ -154,6 +163,88 @@ impl UserFiles {
         self.0.insert(path, Arc::clone(&users));
         Some(users)
     }
+}
+
+/// An HTTP server, with what it was made from.
+struct AskedByHttp {
+    settings: HttpUsers,
+    token: Option<Secret>,
+    made: Arc<Http>,
+}
+
+impl AskedByHttp {
+    /// The one before if nothing has changed, with the answers that it remembers.
+    fn new(
+        building: &mut Building<'_>,
+        before: Option<&AskedByHttp>,
+        key: &str,
+        name: &str,
+        own: &HttpUsers,
+    ) -> Option<Self> {
+        let folder = building.config.folder();
+        let token = match &own.token_file.0 {
+            Some(file) => {
+                let key = format!("{key}.token_file");
+                Some(building.read_token(&key, &file.in_folder(folder))?)
+            }
+            None => None,
+        };
+        let made = match before {
+            // The file of authorities may hold others now.
+            Some(before)
+                if before.settings == *own && before.token == token && own.ca_file.0.is_none() =>
+            {
+                Arc::clone(&before.made)
+            }
+            _ => {
+                let config = http_config(building, name, own, token.as_ref());
+                Arc::new(building.keep(key, Http::new(config))?)
+            }
+        };
+        Some(AskedByHttp { settings: own.clone(), token, made })
+    }
+}
+
+fn http_config(
+    building: &Building<'_>,
+    name: &str,
+    own: &HttpUsers,
+    token: Option<&Secret>,
+) -> HttpConfig {
+    let usual = HttpConfig::new(name, &own.url);
+    let mut headers = texts(&own.headers);
+    if let Some(token) = token {
+        let token = String::from_utf8_lossy(token.expose());
+        headers.push(("Authorization".into(), format!("Bearer {token}").into()));
+    }
+    HttpConfig {
+        method: match own.method {
+            config::HttpMethod::Post => HttpMethod::Post,
+            config::HttpMethod::Get => HttpMethod::Get,
+        },
+        encoding: match own.encoding {
+            config::HttpEncoding::Json => HttpEncoding::Json,
+            config::HttpEncoding::Form => HttpEncoding::Form,
+        },
+        headers,
+        fields: if own.fields.list.is_empty() { usual.fields } else { texts(&own.fields) },
+        ca_file: own.ca_file.0.as_ref().map(|file| file.in_folder(building.config.folder())),
+        timeout_ms: own.timeout.ms,
+        on_trouble: match own.on_trouble {
+            config::OnTrouble::Refuse => OnTrouble::Refuse,
+            config::OnTrouble::Next => OnTrouble::Next,
+        },
+        pause_ms: own.pause.ms,
+        concurrency_max: config::to_usize(own.max_questions.into()),
+        allowed_ttl_ms: own.allowed_ttl.ms,
+        denied_ttl_ms: own.denied_ttl.ms,
+        answers_max: config::to_usize(own.cache_entries.into()),
+        ..usual
+    }
+}
+
+fn texts(map: &ByName<String>) -> Vec<(Box<str>, Box<str>)> {
+    map.list.iter().map(|(name, text)| (name.as_str().into(), text.as_str().into())).collect()
 }
 
 fn jwt_config(
@@ -183,15 +274,12 @@ fn jwt_config(
     };
     let algorithms = own.algorithms.iter().map(|algorithm| jwt_algorithm(*algorithm)).collect();
     let text = |text: &str| Some(text).filter(|text| !text.is_empty()).map(Into::into);
-    let claims = own.claims.list.iter();
     Some(JwtConfig {
         from: match own.from {
             config::TokenFrom::Password => TokenFrom::Password,
             config::TokenFrom::User => TokenFrom::User,
         },
-        claims: claims
-            .map(|(claim, value)| (claim.as_str().into(), value.as_str().into()))
-            .collect(),
+        claims: texts(&own.claims),
         user_claim: own.user_claim.as_str().into(),
         superuser_claim: own.superuser_claim.0.as_deref().and_then(text),
         acl_claim: text(&own.acl_claim),

@@ -8,12 +8,13 @@ mod access;
 mod authentication;
 mod listeners;
 
+use std::error::Error;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::{fmt, fs};
 
-use core_model::{BrokerLimits, Plugins};
+use core_model::{BrokerLimits, Plugins, Secret};
 use core_store::MemoryStore;
 use gateway_host::{HostLimits, ListenerConfig, NodeConfig};
 use plugin_access::BanList;
@@ -21,6 +22,7 @@ use plugin_access::BanList;
 use access::Access;
 
 use crate::config::Config;
+use crate::operate::read_token;
 
 /// What a configuration comes to.
 pub(crate) struct Wired {
@@ -85,8 +87,14 @@ impl Building<'_> {
     }
 
     /// The result, or else takes down at which key it went wrong.
-    fn keep<T, E: fmt::Display>(&mut self, key: &str, result: Result<T, E>) -> Option<T> {
-        result.map_err(|error| self.fault(key, error)).ok()
+    fn keep<T, E: Error>(&mut self, key: &str, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.fault(key, with_causes(&error))).ok()
+    }
+
+    /// The token in a file.
+    fn read_token(&mut self, key: &str, file: &Path) -> Option<Secret> {
+        self.warn_if_readable_by_others(key, file);
+        read_token(file).map_err(|error| self.fault(key, error)).ok()
     }
 
     /// Warns of a file with a secret that any user of the machine can read.
@@ -98,6 +106,20 @@ impl Building<'_> {
             self.warnings.push(what);
         }
     }
+}
+
+/// An error and its causes, each of them once.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let what = error.to_string();
+        if !text.ends_with(&what) {
+            text += &format!(": {what}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// Reads all files that the configuration names and builds the parts of a node. What should outlive
@@ -118,6 +140,9 @@ fn build_for(
     let warnings = config.warnings.clone();
     let mut building = Building { config, data_dir, faults: Vec::new(), warnings };
     let listeners = listeners::build(&mut building);
+    if let Some(file) = config.node.http.0.as_ref().and_then(|http| http.token_file.0.as_ref()) {
+        building.read_token("http.token_file", &file.in_folder(config.folder()));
+    }
     let access = access::build(&mut building, previous.map(|previous| &previous.access));
     let (Some(access), true) = (access, building.faults.is_empty()) else {
         let file = config.file.display().to_string();

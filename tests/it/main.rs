@@ -4,6 +4,8 @@
 mod commands;
 mod commands_users;
 mod config;
+mod config_access;
+mod config_listeners;
 mod documents;
 mod memory;
 mod monitoring;

@@ -177,28 +177,66 @@ choice! {
 }
 
 settings! {
-    /// An HTTP server that is asked about each client.
+    /// An HTTP server that is asked about each client. It answers with status 200 and a JSON object:
+    /// `result` is "allow", "deny" or "ignore" (the next authentication is asked); beside "allow"
+    /// there may be `is_superuser`, `user`, `acl` (rules that count instead of the node's) and
+    /// `expire_at` (seconds since 1970). Status 204 allows, 401 and 403 refuse. In `url`, `headers`
+    /// and `fields` the following are replaced: `${clientid}`, `${username}`, `${password}`,
+    /// `${peerhost}`, `${peerport}`, `${listener}`, `${gateway}`, `${server_name}`,
+    /// `${cert_common_name}`, `${cert_subject}`, `${cert_issuer}`, `${cert_serial}`,
+    /// `${cert_fingerprint}`.
     pub struct HttpUsers {
-        /// Where it is asked.
+        /// Where it is asked: `http://` or `https://`. Redirects are not followed.
         url: Required<String> = Required::default();
-        /// Method of the request.
+        /// How it is asked: with the fields in the body, or in the query.
         method: HttpMethod = HttpMethod::Post;
+        /// How fields stand in a body.
+        encoding: HttpEncoding = HttpEncoding::Json;
+        /// A file with a token that is sent as `Authorization: Bearer TOKEN`. Only the server should
+        /// be able to read it.
+        token_file: Unset<FilePath> = Unset(None);
+        /// The authorities, in PEM, that count instead of the system's.
+        ca_file: Unset<FilePath> = Unset(None);
         /// Time for an answer.
         timeout: Lapse = Lapse::seconds(5), 100..=600_000;
-        /// What becomes of a client when there is no answer, or one that makes no sense.
+        /// What becomes of a client when there is no answer, or one that makes no sense: it is
+        /// refused as "Server unavailable", or the next authentication is asked.
         on_trouble: OnTrouble = OnTrouble::Refuse;
-        /// How long an answer holds for the same credentials; "0s" to ask each time.
-        cache_ttl: Lapse = Lapse::seconds(60), 0..=86_400_000;
+        /// Time for which the server is not asked after five failures in a row.
+        pause: Lapse = Lapse::seconds(1), 0..=3_600_000;
+        /// Questions at once; one more client is refused as "Server busy".
+        max_questions: u32 = 256, 1..=65_536;
+        /// How long an answer that allows counts for the same question; "0s" to ask each time.
+        allowed_ttl: Lapse = Lapse::seconds(60), 0..=86_400_000;
+        /// The same for an answer that does not allow.
+        denied_ttl: Lapse = Lapse::seconds(0), 0..=86_400_000;
+        /// Answers that are remembered.
+        cache_entries: u32 = 100_000, 0..=10_000_000;
+        /// More headers, by name. A secret belongs in `token_file`.
+        headers: ByName<String> = ByName { list: Vec::new(), example: "X-City = \"north\"" };
+        /// What is sent, by name; without any: `clientid`, `username`, `password`, `peerhost`,
+        /// `listener`, `gateway` and `cert_common_name`.
+        fields: ByName<String> = ByName { list: Vec::new(), example: "user = \"${username}\"" };
     }
 }
 
 choice! {
-    /// Method of a request.
+    /// How an HTTP server is asked.
     pub enum HttpMethod {
-        /// With a JSON body.
+        /// With the fields in the body.
         Post = "post",
-        /// With a query.
+        /// With the fields in the query.
         Get = "get",
+    }
+}
+
+choice! {
+    /// How fields stand in a body.
+    pub enum HttpEncoding {
+        /// As a JSON object.
+        Json = "json",
+        /// As a form.
+        Form = "form",
     }
 }
 

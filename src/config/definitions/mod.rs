@@ -12,8 +12,8 @@ use crate::{choice, settings};
 
 pub use access::{
     AclAction, AclCertificate, AclRule, Authentication, CertificateField, CertificateUsers,
-    ClientIds, FileUsers, Flapping, Hashing, HttpMethod, HttpUsers, JwtAlgorithm, JwtUsers, Listed,
-    OnTrouble, ScramUsers, TokenFrom, UnknownUser, UserFrom,
+    ClientIds, FileUsers, Flapping, Hashing, HttpEncoding, HttpMethod, HttpUsers, JwtAlgorithm,
+    JwtUsers, Listed, OnTrouble, ScramUsers, TokenFrom, UnknownUser, UserFrom,
 };
 pub use limits::{Handshakes, Limits, Links, Overflow, OwnLimits, Shared, Strategy};
 pub use listener::{
