@@ -272,3 +272,45 @@ fn unescape(text: &str) -> Option<String> {
     }
     Some(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// The exchange that RFC 7677 section 3 prints: user `user`, password `pencil`.
+    #[test]
+    fn the_published_exchange_is_followed() {
+        let line = "user:$scram-sha-256$i=4096$W22ZaJ0SNY7soEsUEjb6gQ==$\
+                    WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=$\
+                    wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
+        let users = Users::parse(Path::new("users.txt"), line).unwrap();
+        let scram = Scram::new("scram", Arc::new(users));
+        let own_nonce = "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0".to_owned();
+        let mut exchange = scram.exchange(&Evidence::default(), own_nonce);
+
+        let Step::Continue(challenge) = exchange.step(b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO") else {
+            panic!("refused")
+        };
+        assert_eq!(
+            String::from_utf8(challenge).unwrap(),
+            "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
+        );
+        let proof = b"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
+                      p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=";
+        let Step::Accept(identity, Some(answer)) = exchange.step(proof) else { panic!("refused") };
+        assert_eq!(identity.user.as_deref(), Some("user"));
+        assert_eq!(answer, b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
+    }
+
+    #[test]
+    fn names_are_unescaped() {
+        assert_eq!(unescape("a=2Cb=3D=3d").as_deref(), None);
+        assert_eq!(unescape("a=2Cb=3D").as_deref(), Some("a,b="));
+        assert_eq!(unescape("=3D2C").as_deref(), Some("=2C"));
+        for wrong in ["=", "a=2", "a=41", "=é"] {
+            assert_eq!(unescape(wrong), None, "{wrong}");
+        }
+    }
+}

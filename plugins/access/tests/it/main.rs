@@ -3,7 +3,13 @@
 
 mod acl;
 mod bans;
+mod certificate;
+mod client_ids;
 mod hash;
+mod hashing;
 mod http;
+mod import;
 mod jwt;
+mod scram;
 mod server;
+mod users;
