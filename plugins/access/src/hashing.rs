@@ -75,16 +75,15 @@ impl Hashing {
     /// # Errors
     /// When `threads` is 0, or there is no randomness.
     pub fn new(limits: HashingLimits) -> Result<Self, AccessError> {
-        let wrong = |setting, what: &str| AccessError::Setting { setting, what: what.to_owned() };
         if limits.threads == 0 {
-            return Err(wrong("threads", "must be 1 or more"));
+            return Err(AccessError::setting("threads", "must be 1 or more"));
         }
         let places = limits.threads.saturating_add(limits.queue);
         if places > Semaphore::MAX_PERMITS {
-            return Err(wrong("queue", "is too large"));
+            return Err(AccessError::setting("queue", "is too large"));
         }
         let key: [u8; 32] = rand::generate(&SystemRandom::new())
-            .map_err(|_| wrong("hashing", "the system gives no randomness"))?
+            .map_err(|_| AccessError::setting("hashing", "the system gives no randomness"))?
             .expose();
         Ok(Hashing {
             limits,
