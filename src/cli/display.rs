@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::operation::{Operation, find_data_dir};
 use super::table::{self, Column, Form, Table};
-use super::{Exit, complain, print};
+use super::{Exit, complain, put};
 use crate::Registration;
 use crate::operate::{Answered, Answers, AskError, Request, ask};
 
@@ -50,33 +50,44 @@ fn is_list(request: &Request) -> bool {
     }
 }
 
+/// Both of these end early when nobody reads any more, as behind `| head`.
 fn show_json(mut answers: Answers, request: &Request) -> Result<(), AskError> {
     loop {
         match answers.next()? {
-            Answered::Item(item) => print(&format!("{item}\n")),
-            Answered::End(summary) if !is_list(request) => print(&format!("{summary}\n")),
-            Answered::End(_) => return Ok(()),
-        };
-        if !is_list(request) {
-            return Ok(());
+            Answered::Item(item) => {
+                if !put(&format!("{item}\n")) {
+                    return Ok(());
+                }
+            }
+            Answered::End(summary) => {
+                if !is_list(request) {
+                    put(&format!("{summary}\n"));
+                }
+                return Ok(());
+            }
         }
     }
 }
 
 fn show(mut answers: Answers, request: &Request) -> Result<(), AskError> {
     let mut table = Table::new(columns(request));
-    let summary = loop {
+    loop {
         match answers.next()? {
-            Answered::Item(item) => match request {
-                Request::Trace(_) => print(&trace_line(&item)),
-                _ => print(&table.row(&item)),
-            },
-            Answered::End(summary) => break summary,
-        };
-    };
-    print(&table.rest());
-    print(&end_text(request, &summary));
-    Ok(())
+            Answered::Item(item) => {
+                let text = match request {
+                    Request::Trace(_) => trace_line(&item),
+                    _ => table.row(&item),
+                };
+                if !put(&text) {
+                    return Ok(());
+                }
+            }
+            Answered::End(summary) => {
+                put(&(table.rest() + &end_text(request, &summary)));
+                return Ok(());
+            }
+        }
+    }
 }
 
 fn columns(request: &Request) -> &'static [Column] {
@@ -232,6 +243,7 @@ fn reload_text(summary: &Json) -> String {
         ("changes.listeners.moved", "listeners moved"),
         ("changes.listeners.closed", "listeners closed"),
         ("changes.needs_restart", "only after a restart"),
+        ("warnings", "warning"),
     ] {
         let names = list(path);
         if !names.is_empty() {

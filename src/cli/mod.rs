@@ -240,8 +240,13 @@ fn read_hex(argument: &str) -> io::Result<String> {
 
 fn print(text: &str) -> Exit {
     // A reader that has gone away (`| head`) has all that it wants.
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+    let _ = put(text);
     Exit::Done
+}
+
+/// Prints; whether somebody still reads.
+fn put(text: &str) -> bool {
+    io::stdout().lock().write_all(text.as_bytes()).is_ok()
 }
 
 fn complain(text: &str) -> Exit {

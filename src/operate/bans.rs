@@ -86,7 +86,8 @@ impl Operator {
     }
 }
 
-fn now() -> Timestamp {
+/// The time by which bans end.
+pub(super) fn now() -> Timestamp {
     Timestamp::from_millis(process::unix_ms(SystemTime::now()))
 }
 

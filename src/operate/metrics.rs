@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use core_broker::Counters;
 use gateway_host::{HostCounters, ListenerStatus};
+use plugin_access::HashingCounters;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
 use prometheus_client::metrics::MetricType;
@@ -28,6 +29,8 @@ pub(crate) struct Snapshot {
     pub(crate) listeners: Vec<ListenerStatus>,
     /// Bans in force.
     pub(crate) bans: u64,
+    /// Hashing of passwords.
+    pub(crate) hashing: HashingCounters,
     /// Threads that own links and sessions.
     pub(crate) shards: u16,
     /// Whether clients are served.
@@ -150,7 +153,14 @@ impl Snapshot {
         let (applied, refused) = self.reloads;
         let reloads = [([("result", "applied")], applied), ([("result", "refused")], refused)];
         page.counters("reloads", "Reloads of the configuration", None, &reloads)?;
-        page.gauge("bans", "Bans in force", self.bans)
+        page.gauge("bans", "Bans in force", self.bans)?;
+        let hashing = &self.hashing;
+        let results = [
+            ([("result", "computed")], hashing.computed),
+            ([("result", "remembered")], hashing.remembered),
+            ([("result", "refused")], hashing.refused),
+        ];
+        page.counters("password_checks", "Passwords that were to be hashed", None, &results)
     }
 
     fn write_sessions(&self, page: &mut Page<'_>) -> Written {
@@ -159,6 +169,11 @@ impl Snapshot {
         page.gauge("sessions", "Sessions, with and without a link", broker.sessions)?;
         page.counter("sessions_expired", "Sessions that expired", broker.sessions_expired)?;
         page.counter("connects_refused", "Connects refused", broker.connects_refused)?;
+        page.gauge("connects_undecided", "Connects not decided yet", broker.authenticating)?;
+        page.gauge("lookups", "Look-ups of authenticators that run", broker.lookups)?;
+        page.counter("denied", "Times that a rule on topics denied something", broker.denied)?;
+        let help = "Subscriptions ended since the rules have changed";
+        page.counter("subscriptions_revoked", help, broker.subscriptions_revoked)?;
         page.gauge("subscriptions", "Subscriptions", broker.subscriptions)?;
         page.gauge(
             "subscriptions_shared",
@@ -208,6 +223,14 @@ impl Snapshot {
         ];
         let help = "Connections closed since their peer misbehaved";
         page.counters("links_cut", help, None, &closed)?;
+        page.gauge("handshakes", "Handshakes under way", host.handshakes)?;
+        let ended = [
+            ([("result", "done")], host.handshakes_done),
+            ([("result", "failed")], host.handshakes_failed),
+            ([("result", "timed_out")], host.handshakes_timed_out),
+            ([("result", "refused")], host.handshakes_refused),
+        ];
+        page.counters("handshakes_ended", "Handshakes of TLS, WebSocket, PROXY", None, &ended)?;
         page.counter("frames", "Frames handled", host.frames)?;
         page.counter_bytes("read", "Bytes read from sockets", host.bytes_read)?;
         page.counter_bytes("written", "Bytes written to sockets", host.bytes_written)?;
@@ -291,6 +314,18 @@ const LISTENER_FAMILIES: &[ListenerFamily] = &[
         value: |l| l.counters.refused,
     },
     ListenerFamily {
+        name: "refused_by_source",
+        help: "Connections closed at once since their source had too many, or was too fast",
+        unit: None,
+        value: |l| l.refused_by_source,
+    },
+    ListenerFamily {
+        name: "handshakes_failed",
+        help: "Handshakes that came to nothing",
+        unit: None,
+        value: |l| l.counters.handshakes_failed,
+    },
+    ListenerFamily {
         name: "input_refused",
         help: "Connections closed since their input was no frame of the protocol",
         unit: None,
@@ -307,6 +342,18 @@ const LISTENER_FAMILIES: &[ListenerFamily] = &[
         help: "Frames handled",
         unit: None,
         value: |l| l.counters.frames,
+    },
+    ListenerFamily {
+        name: "publishes",
+        help: "Messages that clients published, those included that were refused",
+        unit: None,
+        value: |l| l.counters.publishes,
+    },
+    ListenerFamily {
+        name: "deliveries",
+        help: "Messages handed to clients",
+        unit: None,
+        value: |l| l.counters.deliveries,
     },
     ListenerFamily {
         name: "read",

@@ -18,7 +18,7 @@ mod socket;
 mod trace;
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Instant, SystemTime};
 
@@ -67,6 +67,7 @@ pub(crate) struct Operator {
     reloads_applied: AtomicU64,
     reloads_refused: AtomicU64,
     http: Mutex<Option<HttpServer>>,
+    traces: AtomicUsize,
 }
 
 /// What happens to the HTTP listener at a reload.
@@ -104,6 +105,7 @@ impl Operator {
             reloads_applied: AtomicU64::new(0),
             reloads_refused: AtomicU64::new(0),
             http: Mutex::new(None),
+            traces: AtomicUsize::new(0),
         })
     }
 
@@ -188,6 +190,7 @@ impl Operator {
     fn stats(&self) -> Json {
         let counters = self.control.counters();
         let (broker, host, process) = (&counters.broker, &counters.host, ProcessFacts::now());
+        let hashing = self.running().hashing_counters();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
@@ -200,11 +203,14 @@ impl Operator {
                 "sessions": broker.sessions,
                 "sessions_expired": broker.sessions_expired,
                 "connects_refused": broker.connects_refused,
+                "authenticating": broker.authenticating,
+                "denied": broker.denied,
             },
             "subscriptions": {
                 "count": broker.subscriptions,
                 "shared": broker.subscriptions_shared,
                 "bytes": broker.subscription_bytes,
+                "revoked": broker.subscriptions_revoked,
             },
             "retained": { "count": broker.retained, "bytes": broker.retained_bytes },
             "messages": {
@@ -226,12 +232,22 @@ impl Operator {
                 "opened": host.links_opened,
                 "accepted": host.accepted,
                 "refused": host.refused,
+                "handshakes": host.handshakes,
+                "handshakes_done": host.handshakes_done,
+                "handshakes_failed": host.handshakes_failed,
+                "handshakes_timed_out": host.handshakes_timed_out,
+                "handshakes_refused": host.handshakes_refused,
                 "input_refused": host.input_refused,
                 "stalled": host.links_stalled,
                 "overrun": host.links_overrun,
                 "frames": host.frames,
                 "read_bytes": host.bytes_read,
                 "written_bytes": host.bytes_written,
+            },
+            "hashing": {
+                "computed": hashing.computed,
+                "remembered": hashing.remembered,
+                "refused": hashing.refused,
             },
             "process": {
                 "resident_bytes": process.resident_bytes,
@@ -274,12 +290,14 @@ impl Answer for Operator {
 impl Operator {
     /// The page of metrics.
     fn metrics(&self) -> String {
+        self.bans.expire(bans::now());
         let counters = self.control.counters();
         metrics::render(metrics::Snapshot {
             broker: counters.broker,
             host: counters.host,
             listeners: self.control.listeners(),
             bans: self.bans.len() as u64,
+            hashing: self.running().hashing_counters(),
             shards: self.control.shards(),
             is_ready: self.readiness().is_ok(),
             reloads: (
@@ -338,10 +356,14 @@ fn listener_json(listener: &ListenerStatus) -> Json {
         "max_connections": listener.max_connections,
         "accepted": counters.accepted,
         "refused": counters.refused,
+        "refused_by_source": listener.refused_by_source,
+        "handshakes_failed": counters.handshakes_failed,
         "opened": counters.links_opened,
         "input_refused": counters.input_refused,
         "throttled": counters.throttled,
         "frames": counters.frames,
+        "publishes": counters.publishes,
+        "deliveries": counters.deliveries,
         "read_bytes": counters.bytes_read,
         "written_bytes": counters.bytes_written,
     })

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use core_model::Plugins;
 use gateway_host::ListenerChanges;
-use plugin_access::BanList;
+use plugin_access::{BanList, HashingCounters};
 use serde_json::{Value as Json, json};
 
 use super::difference::{Difference, Outline};
 use super::http::HttpConfig;
-use super::request::{self, End, Refusal};
+use super::request::{self, End, Refusal, RefusalKind};
 use super::{Operator, error_text};
 use crate::Registration;
 use crate::config::Config;
@@ -97,6 +97,11 @@ impl Running {
         &self.wired.bans
     }
 
+    /// What hashing passwords has come to.
+    pub(super) fn hashing_counters(&self) -> HashingCounters {
+        self.wired.hashing_counters()
+    }
+
     /// What the configuration says.
     pub(super) fn config(&self) -> &Config {
         &self.loaded.config
@@ -137,10 +142,12 @@ impl Operator {
         let mut running = self.running();
         let result = self.try_reload(&mut running, request);
         match &result {
-            Ok(_) if request.dry_run => {}
+            _ if request.dry_run => {}
             Ok(_) => {
                 self.reloads_applied.fetch_add(1, Ordering::Relaxed);
             }
+            // The operator is asked, so nothing has gone wrong.
+            Err(Refusal { kind: RefusalKind::WouldDisconnect, .. }) => {}
             Err(refusal) => {
                 self.reloads_refused.fetch_add(1, Ordering::Relaxed);
                 let error = refusal.message.as_str();
@@ -161,21 +168,23 @@ impl Operator {
         let http = HttpConfig::of(&loaded.config).map_err(Refusal::refused)?;
         let plan = self.control.plan_listeners(&wired.listeners);
         let difference = running.loaded.outline.difference(&loaded.outline);
+        let warnings = wired.warnings.clone();
         let summary = |is_applied: bool| {
             json!({
                 "applied": is_applied,
                 "disconnects": plan.connections_closed(),
                 "changes": difference.json(changes_json(&plan)),
+                "warnings": warnings,
             })
         };
         if request.dry_run {
             return Ok(summary(false));
         }
-        log_plan(&difference, &plan);
         if plan.connections_closed() > 0 && !request.disconnect {
-            return Err(Refusal::refused(would_disconnect(&plan)));
+            return Err(Refusal::would_disconnect(would_disconnect(&plan)));
         }
-        for warning in &wired.warnings {
+        log_plan(&difference, &plan);
+        for warning in &warnings {
             tracing::warn!("{warning}");
         }
         let http = self.plan_http(http).map_err(Refusal::refused)?;

@@ -212,6 +212,8 @@ pub(crate) enum RefusalKind {
     NotFound,
     /// It must not or cannot be done now.
     Refused,
+    /// It would disconnect clients, and was not told to.
+    WouldDisconnect,
     /// Too many connections to the control socket.
     Busy,
 }
@@ -223,6 +225,7 @@ impl RefusalKind {
             RefusalKind::BadRequest => "bad-request",
             RefusalKind::NotFound => "not-found",
             RefusalKind::Refused => "refused",
+            RefusalKind::WouldDisconnect => "would-disconnect",
             RefusalKind::Busy => "busy",
         }
     }
@@ -239,6 +242,10 @@ impl Refusal {
 
     pub(crate) fn refused(message: impl Into<String>) -> Self {
         Refusal { kind: RefusalKind::Refused, message: message.into() }
+    }
+
+    pub(crate) fn would_disconnect(message: impl Into<String>) -> Self {
+        Refusal { kind: RefusalKind::WouldDisconnect, message: message.into() }
     }
 
     pub(crate) fn busy(message: impl Into<String>) -> Self {

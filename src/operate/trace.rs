@@ -1,6 +1,6 @@
 //! Traces: frames of single clients as they pass, decoded.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use core_model::Filter;
@@ -13,6 +13,8 @@ use crate::Registration;
 
 /// Events that wait for a reader that is slower; more are dropped and counted.
 const EVENTS_MAX: usize = 1024;
+/// Traces at once: fewer than connections to the control socket, so that somebody can still kick.
+const TRACES_MAX: usize = 8;
 /// How often a trace without events looks whether its reader is still there.
 const LOOK_AFTER: Duration = Duration::from_millis(200);
 
@@ -24,6 +26,7 @@ impl Operator {
         items: &mut dyn Items,
     ) -> Result<Json, End> {
         let filter = trace_filter(request)?;
+        let _turn = Turn::take(&self.traces)?;
         let end = request.seconds.and_then(|s| Instant::now().checked_add(Duration::from_secs(s)));
         tracing::info!(?filter, "trace begins");
         let stream = self.control.trace(filter, EVENTS_MAX);
@@ -47,6 +50,25 @@ impl Operator {
                 count += 1;
             }
         }
+    }
+}
+
+/// One of the traces that may run at once.
+struct Turn<'t>(&'t AtomicUsize);
+
+impl<'t> Turn<'t> {
+    fn take(traces: &'t AtomicUsize) -> Result<Self, Refusal> {
+        let turn = Turn(traces);
+        match traces.fetch_add(1, Ordering::Relaxed) < TRACES_MAX {
+            true => Ok(turn),
+            false => Err(Refusal::refused(format!("{TRACES_MAX} traces run already"))),
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -155,4 +177,41 @@ fn frames(event: &TraceEvent, bytes: &[u8], len: usize, gateways: &[Registration
         items.push(json!({ "what": "bad", "bytes": len, "error": error.get("error") }));
     }
     items
+}
+
+#[cfg(test)]
+mod tests {
+    use core_model::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn so_many_traces_run_at_once() {
+        let running = AtomicUsize::new(0);
+        let turns: Vec<_> = (0..TRACES_MAX).map(|_| Turn::take(&running).ok().unwrap()).collect();
+        assert!(Turn::take(&running).is_err());
+        drop(turns);
+        assert!(Turn::take(&running).is_ok());
+    }
+
+    #[test]
+    fn each_frame_of_an_event_is_an_item_and_what_is_no_frame_is_told() {
+        let event = |bytes: &[u8], len| TraceEvent {
+            at: Timestamp::from_millis(5),
+            gateway: "mqtt",
+            version: Some("5"),
+            listener: "a".into(),
+            peer: None,
+            client_id: Some("one".into()),
+            item: TraceItem::Sent { bytes: bytes.into(), len },
+        };
+        let whats = |bytes: &[u8], len| -> Vec<Json> {
+            let items = event_items(&event(bytes, len), crate::gateways());
+            assert!(items.iter().all(|item| item["at_ms"] == 5 && item["client"] == "one"));
+            items.iter().map(|item| item["what"].clone()).collect()
+        };
+        assert_eq!(whats(&[0xC0, 0, 0xD0, 0], 4), ["PINGREQ", "PINGRESP"]);
+        assert_eq!(whats(&[0xD0, 0, 0x30, 9, 0], 11), ["PINGRESP", "cut"]);
+        assert_eq!(whats(&[0xC1, 0], 2), ["bad"]);
+    }
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use core_model::{Authorizer, Observer, Plugins};
-use plugin_access::{AclRule, AclRules, BanList, Flapping, FlappingConfig, read_rules};
+use plugin_access::{
+    AclRule, AclRules, BanList, Flapping, FlappingConfig, HashingCounters, read_rules,
+};
 
 use super::Building;
 use super::authentication::{self, Authenticators};
@@ -77,6 +79,11 @@ fn flapping_config(config: &Config) -> Option<FlappingConfig> {
 }
 
 impl Access {
+    /// What hashing passwords has come to.
+    pub(super) fn hashing_counters(&self) -> HashingCounters {
+        self.authenticators.hashing_counters()
+    }
+
     /// The plug-ins as the core takes them.
     pub(super) fn plugins(&self, config: &Config) -> Plugins {
         let mut observers: Vec<Arc<dyn Observer>> = vec![self.events.clone()];

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use core_model::{Authenticator, Secret};
 use plugin_access::{
-    CertificateSettings, ClientIds, Hashing, HashingLimits, Http, HttpConfig, HttpEncoding,
-    HttpMethod, JwksUrl, Jwt, JwtAlgorithm, JwtConfig, JwtKeys, Listed, OnTrouble, Scram,
-    TokenFrom, UnknownUser, UserFrom, Users, UsersFile, UsersFileSettings,
+    CertificateSettings, ClientIds, Hashing, HashingCounters, HashingLimits, Http, HttpConfig,
+    HttpEncoding, HttpMethod, JwksUrl, Jwt, JwtAlgorithm, JwtConfig, JwtKeys, Listed, OnTrouble,
+    Scram, TokenFrom, UnknownUser, UserFrom, Users, UsersFile, UsersFileSettings,
 };
 
 use super::Building;
@@ -64,6 +64,11 @@ fn hashing_limits(config: &config::Config) -> HashingLimits {
 }
 
 impl Authenticators {
+    /// What hashing passwords has come to.
+    pub(super) fn hashing_counters(&self) -> HashingCounters {
+        self.hashing.counters()
+    }
+
     /// Those that a listener names, in its order.
     pub(super) fn chain(&self, listener: &config::Listener) -> Vec<Arc<dyn Authenticator>> {
         let names = listener.table.authentication.0.iter();

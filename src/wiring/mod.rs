@@ -17,7 +17,7 @@ use std::{fmt, fs};
 use core_model::{BrokerLimits, Plugins, Secret};
 use core_store::MemoryStore;
 use gateway_host::{HostLimits, ListenerConfig, NodeConfig};
-use plugin_access::BanList;
+use plugin_access::{BanList, HashingCounters};
 
 use access::Access;
 
@@ -171,6 +171,11 @@ pub(crate) fn check(config: &Config) -> Result<Vec<String>, Faults> {
 }
 
 impl Wired {
+    /// What hashing passwords has come to.
+    pub(crate) fn hashing_counters(&self) -> HashingCounters {
+        self.access.hashing_counters()
+    }
+
     /// What a node starts with.
     pub(crate) fn node_config(&self, config: &Config) -> NodeConfig {
         NodeConfig {

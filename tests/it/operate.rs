@@ -1,11 +1,11 @@
 //! Commands against a running server.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::Command;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, Stdio};
 
 use serde_json::Value as Json;
 
-use crate::server::{Server, listener, wait_for};
+use crate::server::{Client, Server, listener, wait_for};
 
 #[test]
 fn without_a_server_a_command_ends_with_3() {
@@ -169,6 +169,55 @@ fn a_hangup_reloads() {
 }
 
 #[test]
+fn rules_and_users_count_at_once_when_reloaded() {
+    let users = "[authentication.a]\ntype = \"file\"\npath = \"users.txt\"\n";
+    let listeners = listener("a") + &listener("b") + "authentication = [\"a\"]\n";
+    let rule = |topics: &str| {
+        format!("[[acl]]\nallow = [\"publish\", \"subscribe\"]\ntopics = [\"{topics}\"]\n")
+    };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("users.txt"), "").unwrap();
+    let server = Server::start_in(folder, &(rule("#") + users + &listeners));
+    let mut client = server.connect("one");
+    assert_eq!(client.subscribe("city/+"), 0);
+    assert_eq!(client.subscribe("sea/+"), 0);
+    let address = server.address("b");
+    let login = |password| Client::begin(address, "two", Some(("meter", password))).packet();
+    let (refused, connected) = (Some((0x20, vec![0, 4])), Some((0x20, vec![0, 0])));
+    assert_eq!(login("open sesame"), refused);
+
+    server.configure(&(rule("sea/#") + users + &listeners));
+    add_user(&server, "meter", "open sesame");
+    let [done] = server.json(&["reload"]).try_into().unwrap();
+    assert_eq!(done["changes"]["settings"], Json::from(vec!["acl.0.topics"]));
+    assert_eq!(done["changes"]["files"].as_array().unwrap().len(), 1);
+    assert_eq!(done["disconnects"], 0);
+    assert_eq!(login("sesame"), refused);
+    assert_eq!(login("open sesame"), connected);
+    let left = wait_for("the end of a subscription", || {
+        let left = server.json(&["subscriptions"]);
+        (left.len() == 1).then_some(left)
+    });
+    assert_eq!(left[0]["filter"], "sea/+");
+    assert_eq!(client.subscribe("city/+"), 0x80);
+    assert!(!server.log().contains("sesame"));
+}
+
+/// Puts a user into the file `users.txt` of a server.
+fn add_user(server: &Server, name: &str, password: &str) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_manifold"))
+        .args(["users", "add"])
+        .arg(server.folder().join("users.txt"))
+        .args([name, "--hash", "pbkdf2"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    command.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
+    assert!(command.wait().unwrap().success());
+}
+
+#[test]
 fn a_trace_shows_frames_and_no_secret() {
     let server = Server::start(&listener("a"));
     let address = server.address("a");
@@ -176,7 +225,7 @@ fn a_trace_shows_frames_and_no_secret() {
     let mut lines = BufReader::new(command.stdout.take().unwrap()).lines();
     let mut next = || -> Json { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
     assert_eq!(next()["what"], "trace begins");
-    let mut client = crate::server::Client::begin(address, "one", Some(("user", "open sesame")));
+    let mut client = Client::begin(address, "one", Some(("user", "open sesame")));
     client.packet().unwrap();
     let mut seen = Vec::new();
     while seen.last().is_none_or(|item: &Json| item["what"] != "PINGRESP") {
@@ -235,7 +284,7 @@ fn many_clients_come_in_pages() {
     // Sessions that stay are enough, so that no test needs so many descriptors.
     for number in 0..MANY {
         let id = format!("{number:05}");
-        drop(crate::server::Client::connect(address, &id));
+        drop(Client::connect(address, &id));
     }
     let clients = server.json(&["clients"]);
     let ids: Vec<_> = clients.iter().map(|client| client["client"].as_str().unwrap()).collect();
@@ -351,7 +400,7 @@ fn a_ban_disconnects_and_keeps_out_until_it_is_lifted() {
     let text = server.text(&["ban", "one", "--for", "10m", "--reason", "too loud"]);
     assert_eq!(text, "banned; 1 client disconnected\n");
     assert_eq!(one.packet(), None);
-    let answer = crate::server::Client::begin(address, "one", None).packet();
+    let answer = Client::begin(address, "one", None).packet();
     assert_eq!(answer, Some((0x20, vec![0, 5])), "not authorized");
     let [ban] = server.json(&["bans"]).try_into().unwrap();
     assert_eq!((&ban["kind"], &ban["value"]), (&"client".into(), &"one".into()));
@@ -378,7 +427,7 @@ fn bans_of_addresses_and_users_can_be_lifted_as_they_were_made() {
     server.connect("one");
     server.text(&["ban", "--address", "127.0.0.1"]);
     let address = server.address("a");
-    let refused = crate::server::Client::begin(address, "one", None).packet();
+    let refused = Client::begin(address, "one", None).packet();
     assert_eq!(refused, Some((0x20, vec![0, 5])));
     server.text(&["unban", "--address", "127.0.0.1"]);
     server.text(&["unban", "--address", "10.0.0.0/8"]);
@@ -420,4 +469,19 @@ fn a_trace_ends_after_its_time() {
     let (code, said) = server.refusal(&["trace", "--topic", "a/#/b"]);
     assert_eq!(code, Some(1));
     assert!(said.starts_with("topic: "), "{said}");
+}
+
+#[test]
+fn a_trace_ends_when_nobody_reads_it() {
+    let server = Server::start(&listener("a"));
+    let mut client = server.connect("one");
+    let mut command = server.spawn(&["trace", "--topic", "t"]);
+    let mut lines = BufReader::new(command.stdout.take().unwrap());
+    lines.read_line(&mut String::new()).unwrap();
+    drop(lines);
+    let status = wait_for("the end of the trace", || {
+        client.publish("t", "1", false);
+        command.try_wait().unwrap()
+    });
+    assert_eq!(status.code(), Some(0));
 }
