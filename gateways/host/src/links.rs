@@ -20,6 +20,9 @@ use crate::{
     Close, Context, HostCounters, HostLimits, Link, Operations, Output, PerListener, Progress,
 };
 
+/// Milliseconds that a filter's farewell has when a link is to be closed at once.
+const FAREWELL_MS: u64 = 200;
+
 /// One link of a shard. Small, since most links are idle.
 #[derive(Debug)]
 pub(crate) struct OpenLink {
@@ -386,6 +389,13 @@ impl Links {
         }
     }
 
+    /// Throws away what waits to be written.
+    pub(crate) fn discard_output(&mut self, index: u32) {
+        if let Some(link) = self.table.at_mut(index) {
+            discard(&mut link.output, &mut self.pool);
+        }
+    }
+
     /// Ends a link as its machine, or the host, wants it.
     pub(crate) fn close(&mut self, index: u32, close: Close) {
         let Some(link) = self.table.at_mut(index) else { return };
@@ -394,7 +404,7 @@ impl Links {
                 // The filter's farewell is tried all the same: without it a WebSocket client does
                 // not learn why, and a TLS client must take it for an attack.
                 discard(&mut link.output, &mut self.pool);
-                let until = self.now;
+                let until = self.now.plus_millis(FAREWELL_MS);
                 self.end(index, reason, Phase::Flushing { until, linger: false });
             }
             Close::Now(reason) => self.end(index, reason, Phase::Gone),

@@ -10,6 +10,9 @@ use crate::events::HostEvent;
 use crate::shard_loop::ShardLoop;
 use crate::shared::Command;
 
+/// Look-ups of one shard that run at once, whether their clients still wait or not.
+const LOOKUPS_MAX: usize = 16 * 1024;
+
 impl ShardLoop {
     /// Runs the look-ups that the core has asked for in this turn beside the shards, each for a
     /// limited time. The shard is told the verdicts by its desk.
@@ -18,10 +21,17 @@ impl ShardLoop {
             return;
         }
         let limit = Duration::from_millis(self.links.limits.lookup_timeout_ms);
-        for (id, lookup) in self.links.lookups.drain(..) {
+        for (id, lookup) in std::mem::take(&mut self.links.lookups) {
+            // Those of clients that have gone meanwhile run on.
+            if Arc::strong_count(&self.lookups_running) > LOOKUPS_MAX {
+                self.answer(id, Verdict::Refuse(Reason::SERVER_BUSY));
+                continue;
+            }
             let (node, shard) = (Arc::clone(&self.node), self.id);
+            let running = Arc::clone(&self.lookups_running);
             self.node.side.spawn(async move {
                 let verdict = judge(lookup, limit).await;
+                drop(running);
                 // Dropped when the shard has ended.
                 node.command(shard, Command::Run(Box::new(move |shard| shard.answer(id, verdict))));
             });
@@ -30,6 +40,7 @@ impl ShardLoop {
 
     fn answer(&mut self, id: LookupId, verdict: Verdict) {
         self.shard.answer(self.links.now, id, verdict, &mut self.links);
+        self.apply_pending();
     }
 }
 

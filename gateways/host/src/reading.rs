@@ -192,9 +192,14 @@ impl ShardLoop {
     #[cold]
     fn end_of_input(&mut self, index: u32) {
         let Some(link) = self.links.at(index) else { return };
-        match link.wire.as_ref().map(|wire| wire.input) {
-            Some(Input::Broken) => self.links.close(index, Close::Flush(Reason::MALFORMED)),
-            _ => self.links.lose(index),
+        let input = link.wire.as_ref().map_or(Input::Open, |wire| wire.input);
+        if input != Input::Open {
+            // The filter has answered already, and carries nothing more.
+            self.links.discard_output(index);
+        }
+        match input {
+            Input::Broken => self.links.close(index, Close::Flush(Reason::MALFORMED)),
+            Input::Open | Input::Ended => self.links.lose(index),
         }
     }
 

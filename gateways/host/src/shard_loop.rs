@@ -38,6 +38,8 @@ pub(crate) struct ShardLoop {
     pub(crate) scratch: Buffer,
     /// Memory that links with filters are read through.
     pub(crate) passage: Passage,
+    /// Shared by the look-ups that run for this shard, to count them.
+    pub(crate) lookups_running: Arc<()>,
     /// The list of links to read that is not in use.
     pub(crate) reading: Vec<u32>,
     pub(crate) acceptors: Vec<Acceptor>,
@@ -93,6 +95,7 @@ impl ShardLoop {
             outgoing: Outgoing::new(id, Arc::clone(&node.mesh)),
             scratch: Buffer::with_len(scratch_len),
             passage: Passage::default(),
+            lookups_running: Arc::default(),
             reading: Vec::new(),
             node,
             acceptors: Vec::new(),
@@ -415,8 +418,8 @@ impl Turn for ShardLoop {
         self.apply_pending();
         self.sweep();
         self.publish_sys();
-        self.finish_links();
         self.start_lookups();
+        self.finish_links();
         if !self.outgoing.hand_over(&mut self.shard) {
             self.links.counters.ring_full += 1;
         }

@@ -229,10 +229,7 @@ impl Links {
                 None => (!link.output.is_empty(), false),
                 Some(wire) => (!wire.output.is_empty(), !wire.has_said_farewell()),
             };
-            if unsaid && !link.blocked {
-                // It is said in the next round.
-                self.touch(index);
-            } else if waits || unsaid {
+            if waits || unsaid {
                 if until <= now {
                     link.phase = Phase::Gone;
                 }

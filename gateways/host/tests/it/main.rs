@@ -4,11 +4,16 @@
 mod closing;
 mod control;
 mod descriptors;
+mod farewells;
+mod filters;
 mod io;
 mod listeners;
+mod lobby;
+mod lookups;
 mod memory;
 mod node;
 mod rates;
+mod roads;
 mod routing;
 mod toy;
 mod traces;

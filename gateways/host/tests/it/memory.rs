@@ -141,6 +141,27 @@ fn clients_that_never_read_have_a_limit_together() {
 }
 
 #[test]
+fn who_holds_little_stays_while_others_hold_much() {
+    let mut scene = Scene::new(Server::start(limited(3 * FRAME_BYTES), Toy::default()));
+    let before = scene.serve();
+    // It is slow, but honest: a part of its packet waits, more than what is spared anyway.
+    let mut honest = scene.server.client();
+    let body = [b"E".as_slice(), &[1; 60_000]].concat();
+    honest.raw(&(body.len() as u32).to_be_bytes()).raw(&body[..30_000]);
+    let mut greedy = scene.part_sent(2);
+    greedy.extend((0..4).map(|_| part_sent_unless_closed(&scene.server)));
+    scene.server.wait_counters(|c| c.host.links_overrun > before.links_overrun);
+    for piece in body[30_000..].chunks(10_000) {
+        scene.serve();
+        honest.raw(piece);
+    }
+    assert!(honest.receive() == body);
+    scene.frames += 1;
+    drop(greedy);
+    scene.server.wait_counters(|c| c.host.links == 2);
+}
+
+#[test]
 fn links_are_congested_early_when_buffers_get_scarce() {
     let mut config = limited(12 * FRAME_BYTES);
     config.limits.write_buffer_high_bytes = 100 * FRAME_BYTES;

@@ -16,6 +16,7 @@ use gateway_host::{
     Close, Context, Framed, Gateway, Link, LinkFacts, ListenerConfig, ListenerFacts, Machine, Node,
     NodeConfig,
 };
+use gateway_transport::Entrance;
 
 /// Longest frame.
 pub(crate) const FRAME_BYTES_MAX: usize = 64 << 20;
@@ -252,6 +253,13 @@ impl Machine for ToyMachine {
                 self.ready = false;
                 self.deadline = Some(context.now.plus_millis(text(body).parse().unwrap()));
             }
+            // What is known of the link.
+            b'I' => {
+                let peer = self.link.peer.map_or("-".into(), |peer| peer.to_string());
+                let transport = self.link.transport.as_deref();
+                let tls = transport.and_then(|facts| facts.tls_version.as_deref());
+                say(context, format!("I {peer} {}", tls.unwrap_or("-")).as_bytes());
+            }
             b'X' => {
                 say(context, b"bye");
                 context.close(Close::Flush(Reason::ADMINISTRATIVE_ACTION));
@@ -376,6 +384,11 @@ impl Server {
 
     pub(crate) fn limited(config: NodeConfig, toy: Toy, max_connections: usize) -> Server {
         Self::with_listener(config, toy, |listener| listener.max_connections = max_connections)
+    }
+
+    /// With something between its listener and the gateway.
+    pub(crate) fn behind(config: NodeConfig, toy: Toy, entrance: Entrance) -> Server {
+        Self::with_listener(config, toy, |listener| listener.entrance = Some(Arc::new(entrance)))
     }
 
     /// With a listener that `set` has changed.
