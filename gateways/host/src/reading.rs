@@ -252,7 +252,7 @@ impl ShardLoop {
         let resumed = std::mem::take(&mut link.waiting);
         let is_open = link.wire.as_ref()?.input == Input::Open;
         // What waits already comes first, so that it does not grow from answer to answer.
-        let reads = is_open && !(resumed && !buffer.filled().is_empty());
+        let reads = is_open && (!resumed || buffer.filled().is_empty());
         let allowed = match &mut link.pace {
             Some(pace) if reads => pace.bytes_allowed(now),
             _ if reads => usize::MAX,

@@ -390,7 +390,8 @@ impl ShardLoop {
         let now = self.links.now;
         let input = !self.links.to_read.is_empty()
             || self.acceptors.iter().any(|acceptor| acceptor.is_ready(now));
-        let work = self.shard.has_work() || !self.sweeps.is_empty();
+        let lookups = !self.links.lookups.is_empty();
+        let work = self.shard.has_work() || !self.sweeps.is_empty() || lookups;
         if (input && self.may_read()) || !self.links.touched.is_empty() || work {
             return Next::Again;
         }

@@ -92,7 +92,7 @@ fn a_flushed_close_does_not_wait_for_ever() {
     let mut client = keys.client(Road::Tls, server.address);
     client.send_all(&[b"B50000000", b"X"]);
     server.log.wait_for(Entry::Closed(Reason::ADMINISTRATIVE_ACTION));
-    server.wait_counters(|c| c.host.accepted == 1 && c.host.links == 0);
+    server.wait_counters(|c| c.host.links_opened == 1 && c.host.links == 0);
     let mut got = Vec::new();
     assert!(client.0.read_to_end(&mut got).is_err(), "cut off without a farewell");
 }

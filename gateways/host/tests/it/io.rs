@@ -190,17 +190,17 @@ fn a_reader_that_takes_nothing_is_closed_in_time() {
 #[test]
 fn a_reader_that_takes_little_by_little_stays() {
     let mut config = config(1);
-    config.limits.write_stall_timeout_s = 1;
+    config.limits.write_stall_timeout_s = 3;
     let server = Server::start(config, Toy::default());
     let (mut slow, mut clock) = (server.client(), server.client());
     slow.send("B60000000");
     server.log.wait_for(Entry::Congested(true));
-    let mut part = vec![0; 8_000_000];
-    for _ in 0..6 {
+    let mut part = vec![0; 5_000_000];
+    for _ in 0..11 {
         clock.send("W300").expect("waited");
         slow.0.read_exact(&mut part).unwrap();
     }
-    let mut rest = vec![0; 60_000_004 - 6 * part.len()];
+    let mut rest = vec![0; 60_000_004 - 11 * part.len()];
     slow.0.read_exact(&mut rest).unwrap();
     slow.send("Ehello").expect("Ehello");
 }
