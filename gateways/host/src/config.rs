@@ -223,8 +223,8 @@ pub struct HostLimits {
     /// Output that a machine may add after it was told; more closes the link.
     pub write_overrun_bytes_max: usize,
     /// Bytes that all links of a shard may hold from turn to turn: output that waits and packets that
-    /// are not complete. Above it, links that hold more than 4 KiB are closed as they come up; from
-    /// half of it on, links count as congested at 64 KiB.
+    /// are not complete. Above it the links that hold most are closed, but none that holds 4 KiB or
+    /// less; from half of it on, links count as congested at 64 KiB.
     pub buffered_bytes_total_max: usize,
     /// Seconds after which a link is closed that takes none of the output that waits for it.
     pub write_stall_timeout_s: u32,

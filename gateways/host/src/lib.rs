@@ -1,8 +1,9 @@
 //! What all gateways share: the contract of a protocol's state machine, and the shard loop that
 //! owns sockets, machines and one shard of the core.
 //!
-//! A [`Node`] is one thread per shard. Each thread is one loop of turns (`shard_loop`); all contact
-//! with the asynchronous runtime is in one module, `reactor`, so that it can be replaced.
+//! A [`Node`] is one thread per shard. Each thread is one loop of turns (`shard_loop`); all its contact
+//! with the asynchronous runtime is in one module, `reactor`, so that it can be replaced. Handshakes
+//! (`lobby`) and look-ups (`lookups`) are futures on a runtime of their own (`side`).
 //! Deliberately missing: any protocol, and any task, channel or timer of its own for a link.
 #![deny(missing_docs)]
 
