@@ -208,6 +208,8 @@ impl Shard {
             || !is_alike(&session.principal, &who.principal);
         let was_durable = session.is_durable();
         session.slot = Some(slot);
+        // Nothing is sent before the client knows that it is connected.
+        session.outgoing.suspend();
         session.since = now;
         session.expiry = expiry;
         session.ends_at = None;

@@ -20,6 +20,7 @@ impl Sim {
     /// Ends the run and judges it.
     pub fn finish(&mut self) {
         self.world.note(Entry::Settling);
+        self.open_all_doors();
         self.notice_silent();
         for client in 0..self.clients.len() {
             self.clients[client].stalled = false;

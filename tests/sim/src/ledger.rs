@@ -1,7 +1,7 @@
 //! What every checker has to know: who was connected when, what was subscribed, what was published.
 //! It is drawn from the trace alone, and says for sure only what no schedule can change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use core_model::{
@@ -27,6 +27,16 @@ pub struct SlotFacts {
     pub ended: Option<Step>,
     /// How: `None` when core ended it.
     pub cause: Option<DisconnectCause>,
+    /// Whether it was not let in.
+    pub refused: bool,
+}
+
+impl SlotFacts {
+    /// From when on it surely had its session; as good as never if nobody knows.
+    #[must_use]
+    pub fn let_in(&self) -> Step {
+        self.connected.map_or(Step::MAX, |(step, _)| step)
+    }
 }
 
 /// One life of a client's session, from a connect that did not find one to the next such.
@@ -40,6 +50,8 @@ pub struct Life {
     pub was_remote: bool,
     /// Whether one of its clients could hand deliveries back.
     pub may_requeue: bool,
+    /// Whether a subscription was revoked, and messages with it.
+    pub revoked: bool,
     /// The slot that it has or had last.
     pub slot: SlotId,
     /// Since when it has no link, by the clock.
@@ -153,6 +165,10 @@ pub struct Ledger {
     pub messages: BTreeMap<u64, MessageFacts>,
     /// Operations without an answer.
     pub pending: BTreeMap<(SlotId, u32), Pending>,
+    /// Topics that were ever forbidden: messages may have been taken back for it.
+    forbidden: BTreeSet<&'static str>,
+    /// Subscriptions that were revoked, and when.
+    pub revoked: Vec<(Step, usize)>,
     /// When the process was killed.
     pub crashes: Vec<Step>,
     unrouted: Vec<(u64, usize)>,
@@ -193,6 +209,8 @@ impl Ledger {
                     }
                 }
             }
+            Entry::Revoked { client_id, filter } => self.on_revoked(step, client_id, filter),
+            Entry::Rules(forbidden) => self.forbidden.extend(forbidden),
             Entry::Crash => self.on_crash(step),
             Entry::Accepted { .. }
             | Entry::Submitted { .. }
@@ -240,6 +258,7 @@ impl Ledger {
             connected: None,
             ended: None,
             cause: None,
+            refused: false,
         };
         self.slots.insert(slot, facts);
     }
@@ -351,7 +370,8 @@ impl Ledger {
                     if !reason.is_error() {
                         self.subscriptions[subscription].acked = Some(step);
                     }
-                    for other in &mut self.subscriptions {
+                    // What was not granted takes no place.
+                    for other in self.subscriptions.iter_mut().filter(|_| !reason.is_error()) {
                         if let Some(end) = &mut other.end
                             && end.replaced_by == Some(subscription)
                         {
@@ -372,12 +392,41 @@ impl Ledger {
                 self.answered(slot, *ticket);
             }
             Ev::Kicked(_) => self.end_slot(step, slot, None, None),
-            Ev::Refused(_)
-            | Ev::Deliver(_)
-            | Ev::Release(..)
-            | Ev::Draining
-            | Ev::Authentication => {}
+            Ev::Refused(_) => {
+                if let Some(facts) = self.slots.get_mut(&slot) {
+                    facts.refused = true;
+                }
+                self.end_slot(step, slot, None, None);
+            }
+            Ev::Deliver(_) | Ev::Release(..) | Ev::Draining | Ev::Authentication => {}
         }
+    }
+
+    fn on_revoked(&mut self, step: Step, client_id: &str, filter: &str) {
+        let of_client = |life: &&usize| {
+            let slot = self.lives[**life].slot;
+            *self.slots[&slot].hello.client_id == *client_id
+        };
+        let Some(life) = self.life_of.values().find(of_client).copied() else { return };
+        self.lives[life].revoked = true;
+        let Some(ended) = self.current.remove(&(life, filter.into())) else { return };
+        // On another shard a newer subscribe to the filter may be under way.
+        let acked = (!self.lives[life].was_remote).then_some(step);
+        self.subscriptions[ended].end = Some(End { applied: step, acked, replaced_by: None });
+        self.revoked.push((step, ended));
+    }
+
+    /// Whether a message of a topic may have been taken back from receivers that may not have it.
+    #[must_use]
+    pub fn was_forbidden(&self, topic: &str) -> bool {
+        self.forbidden.contains(topic)
+    }
+
+    /// Whether an operation came when its client had been let in; `None` if nobody can tell.
+    #[must_use]
+    pub fn was_let_in(&self, slot: SlotId, applied: Step) -> Option<bool> {
+        let facts = self.slots.get(&slot)?;
+        facts.local.then(|| facts.connected.is_some_and(|(connected, _)| connected < applied))
     }
 
     fn answered(&mut self, slot: SlotId, ticket: Ticket) -> Option<Pending> {
@@ -399,6 +448,7 @@ impl Ledger {
                     expiry,
                     was_remote: false,
                     may_requeue: false,
+                    revoked: false,
                     slot,
                     offline_at: None,
                     may_end: None,
@@ -483,7 +533,11 @@ impl Ledger {
     /// that the message was taken at all.
     #[must_use]
     pub fn window(&self, message: &MessageFacts) -> Option<Window> {
-        let taken = message.applications.iter().rfind(|application| match application.answer {
+        let let_in = message
+            .applications
+            .iter()
+            .filter(|a| self.was_let_in(a.slot, a.applied) != Some(false));
+        let taken = let_in.rev().find(|application| match application.answer {
             Some((_, reason)) => !reason.is_error(),
             // On its way to another shard it may have met a take-over.
             None => message.draft.qos == QoS::AtMostOnce && self.slots[&application.slot].local,

@@ -11,6 +11,7 @@
     reason = "all of this crate is test code: a panic is a failed test"
 )]
 
+pub mod access;
 pub mod checkers;
 pub mod client;
 mod finale;

@@ -140,6 +140,8 @@ impl Display for Entry {
             }
             Entry::Durable { shard, lsn } => write!(f, "store {} durable #{}", shard.0, lsn.0),
             Entry::Kick(client) => write!(f, "kick of client {client}"),
+            Entry::Rules(denied) => write!(f, "rules: no {denied:?}"),
+            Entry::Revoked { client_id, filter } => write!(f, "revoked {client_id} {filter}"),
             Entry::Crash => write!(f, "crash"),
             Entry::Clock(now) => write!(f, "clock {}", now.as_millis()),
             Entry::Quiet => write!(f, "quiet"),

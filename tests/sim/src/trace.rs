@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use core_broker::{LookupId, Sink};
 use core_model::{
-    Connect, Credit, Delivery, Disconnect, Event, Evidence, Expiry, Filter, GatewayId, Lookup,
-    Message, Operation, Outcome, Publish, PublishMessage, QoS, Read, Reason, ShardId, SlotId,
-    StoredMessage, Subscribe, Subscription, Ticket, Timestamp, Unsubscribe, Will,
+    BrokerEvent, Connect, Credit, Delivery, Disconnect, Event, Evidence, Expiry, Filter, GatewayId,
+    Lookup, Message, Observer, Operation, Outcome, Publish, PublishMessage, QoS, Read, Reason,
+    Secret, ShardId, SlotId, StoredMessage, Subscribe, Subscription, Ticket, Timestamp,
+    Unsubscribe, Will,
 };
 use core_store::{Lsn, Mutation};
 
@@ -79,6 +80,10 @@ pub struct Hello {
     pub may_retransmit: bool,
     /// Will, its delay and its expiry in seconds.
     pub will: Option<(Draft, u32, Option<u32>)>,
+    /// Whether its credentials are wrong, which counts where somebody looks at them.
+    pub wrong: bool,
+    /// Whether it takes a look-up to tell.
+    pub slow: bool,
 }
 
 /// An operation on its way to a shard.
@@ -194,7 +199,12 @@ fn connect_of(hello: &Hello) -> Box<Connect> {
         }),
         mountpoint: "".into(),
         limits: None,
-        evidence: Box::new(Evidence { allow_anonymous: true, ..Evidence::default() }),
+        evidence: Box::new(Evidence {
+            allow_anonymous: true,
+            user: Some(if hello.wrong { "wrong" } else { "right" }.into()),
+            password: hello.slow.then(|| Secret::new(b"slow")),
+            ..Evidence::default()
+        }),
     })
 }
 
@@ -342,6 +352,15 @@ pub enum Entry {
     },
     /// An administrator ends the link of the client with this number.
     Kick(usize),
+    /// From here on nobody may subscribe to these topics.
+    Rules(Vec<&'static str>),
+    /// A standing subscription ended since the rules have changed.
+    Revoked {
+        /// The client's identifier.
+        client_id: Box<str>,
+        /// Its filter.
+        filter: Box<str>,
+    },
     /// The process was killed and starts again.
     Crash,
     /// Time has passed.
@@ -352,20 +371,40 @@ pub enum Entry {
     Settling,
 }
 
+/// A look-up that has no answer yet, and the shard that asked for it.
+pub type Asked = (ShardId, LookupId, Lookup);
+
 /// Where shards and stores write down what they do, between two looks of the world.
 #[derive(Clone, Default)]
-pub struct Log(Arc<Mutex<Vec<Entry>>>);
+pub struct Log {
+    entries: Arc<Mutex<Vec<Entry>>>,
+    lookups: Arc<Mutex<Vec<Asked>>>,
+    /// The shard that writes.
+    at: ShardId,
+}
 
 impl Log {
     /// Adds an entry.
     pub fn push(&self, entry: Entry) {
-        self.0.lock().expect("no thread ever panics with the log").push(entry);
+        self.entries.lock().expect("no thread ever panics with the log").push(entry);
     }
 
     /// Takes all entries.
     #[must_use]
     pub fn take(&self) -> Vec<Entry> {
-        std::mem::take(&mut self.0.lock().expect("no thread ever panics with the log"))
+        std::mem::take(&mut self.entries.lock().expect("no thread ever panics with the log"))
+    }
+
+    /// The same log, for a shard.
+    #[must_use]
+    pub fn at(&self, shard: ShardId) -> Self {
+        Log { at: shard, ..self.clone() }
+    }
+
+    /// Takes all look-ups that were asked for.
+    #[must_use]
+    pub fn take_lookups(&self) -> Vec<Asked> {
+        std::mem::take(&mut self.lookups.lock().expect("no thread ever panics with the log"))
     }
 }
 
@@ -374,7 +413,17 @@ impl Sink for Log {
         self.push(Entry::Emitted { slot, event: event.into() });
     }
 
-    fn look_up(&mut self, _: LookupId, _: Lookup) {
-        unreachable!("no authenticator of the simulation needs time");
+    fn look_up(&mut self, id: LookupId, lookup: Lookup) {
+        let asked = (self.at, id, lookup);
+        self.lookups.lock().expect("no thread ever panics with the log").push(asked);
+    }
+}
+
+impl Observer for Log {
+    fn on_event(&self, _now: Timestamp, event: &BrokerEvent<'_>) {
+        if let BrokerEvent::SubscriptionRevoked { client, filter } = event {
+            let (client_id, filter) = (client.client_id.clone(), (*filter).into());
+            self.push(Entry::Revoked { client_id, filter });
+        }
     }
 }

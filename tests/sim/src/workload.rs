@@ -51,6 +51,12 @@ pub struct Profile {
     pub crashes: usize,
     /// Highest QoS of what clients publish.
     pub qos_max: QoS,
+    /// Per cent of connects that take a look-up.
+    pub slow: usize,
+    /// Per cent of connects with wrong credentials.
+    pub wrong: usize,
+    /// How often of a thousand steps the rules change.
+    pub rule_changes: usize,
 }
 
 impl Profile {
@@ -81,9 +87,10 @@ impl Profile {
                 store_delay_max: rng.pick(&[0, 1, 4, 10]),
                 inputs_per_turn: rng.pick(&[1, 4, 10]),
                 strict_reading: rng.chance(50),
+                guarded: false,
                 limits,
             },
-            promises: Promises { lossless: true, no_retransmission: true },
+            promises: Promises { lossless: true, no_retransmission: true, guarded: false },
             clients: rng.between(2, 6),
             steps: rng.between(100, 700),
             remote: rng.pick(&[0, 0, 30, 100]),
@@ -95,6 +102,9 @@ impl Profile {
             expires: 0,
             crashes: 0,
             qos_max: QoS::ExactlyOnce,
+            slow: 0,
+            wrong: 0,
+            rule_changes: 0,
         }
     }
 
@@ -114,6 +124,19 @@ impl Profile {
         profile
     }
 
+    /// A run in which clients are looked at before they are let in, by look-ups that take their
+    /// time, and in which rules change that standing subscriptions have to obey.
+    #[must_use]
+    pub fn guarded(rng: &mut Rng) -> Self {
+        let mut profile = Self::lossless(rng);
+        profile.node.guarded = true;
+        profile.promises.guarded = true;
+        profile.slow = rng.pick(&[0, 50, 100]);
+        profile.wrong = rng.pick(&[0, 20, 50]);
+        profile.rule_changes = rng.pick(&[0, 5, 20]);
+        profile
+    }
+
     /// A run with small queues, expiring messages, and repetitions on the same link.
     #[must_use]
     pub fn tight(rng: &mut Rng) -> Self {
@@ -127,7 +150,7 @@ impl Profile {
         limits.group_held_messages_max = rng.between(1, 5);
         limits.retransmit_after_s = rng.pick(&[0, 2]);
         let no_retransmission = limits.retransmit_after_s == 0;
-        profile.promises = Promises { lossless: false, no_retransmission };
+        profile.promises = Promises { lossless: false, no_retransmission, guarded: false };
         profile.expires = rng.pick(&[0, 30]);
         profile
     }
@@ -178,6 +201,10 @@ impl Sim {
         if self.rng.below(1_000) < self.profile.crashes {
             self.crash();
         }
+        let changes = self.profile.rule_changes;
+        if changes > 0 && self.rng.below(1_000) < changes {
+            self.change_rules();
+        }
         let client = self.rng.below(self.clients.len());
         match self.rng.below(100) {
             0..45 => self.world.random_turn(),
@@ -214,6 +241,42 @@ impl Sim {
             self.clients.iter_mut().for_each(Client::close);
             self.silent.clear();
         }
+    }
+
+    /// Forbids one topic or two, or nothing any more.
+    fn change_rules(&mut self) {
+        let count = self.rng.below(3);
+        let topics = [TOPICS, RETAINED_TOPICS].concat();
+        let forbidden = (0..count).map(|_| self.rng.pick(&topics)).collect();
+        self.world.set_rules(forbidden);
+    }
+
+    /// A client that is not let in yet asks for something all the same.
+    fn hurry(&mut self, client: usize) {
+        let Some(slot) = self.clients[client].slot else { return };
+        // On its way to another shard nobody could tell whether it came too early.
+        if self.world.home_of(&self.clients[client].id) != slot.shard {
+            return;
+        }
+        let ticket = self.clients[client].ticket();
+        // What it has to repeat when it is let in is older, and would come after it.
+        let op = if self.clients[client].is_idle() && self.rng.chance(50) {
+            let topic = self.rng.pick(TOPICS);
+            let draft = self.draft(topic, QoS::AtMostOnce, false, false);
+            Op::Publish { ticket, id: 0, draft, stored: false }
+        } else {
+            let (filter, identifier) = self.any_filter();
+            let subscription = Subscription {
+                filter: Filter::parse(filter).unwrap(),
+                qos: QoS::AtLeastOnce,
+                no_local: false,
+                retain_as_published: false,
+                retain_handling: RetainHandling::Send,
+            };
+            let subscriptions = vec![subscription];
+            Op::Subscribe { ticket, identifier: Some(identifier), subscriptions }
+        };
+        self.world.send(slot, op);
     }
 
     fn kick(&mut self, client: usize) {
@@ -333,7 +396,10 @@ impl Sim {
             // A second link with the same identifier, while the first seems alive: the client has
             // given it up. One that was not answered yet is waited for, since nobody could tell
             // which of the two came first.
-            if !self.clients[client].online || !self.rng.chance(20) {
+            if !self.clients[client].online {
+                return self.grow_impatient(client);
+            }
+            if !self.rng.chance(20) {
                 return;
             }
             let kept = self.rng.between(0, self.world.unsent(slot));
@@ -352,6 +418,31 @@ impl Sim {
         self.open(client, clean_start, expiry);
     }
 
+    /// A client that waits to be let in asks for something all the same, or tries once more through
+    /// another link.
+    fn grow_impatient(&mut self, client: usize) {
+        if !self.profile.node.guarded {
+            return;
+        }
+        if self.rng.chance(70) {
+            return self.hurry(client);
+        }
+        let Some(slot) = self.clients[client].slot else { return };
+        let Some(facts) = self.world.witness.ledger.slots.get(&slot) else { return };
+        // Only where it is certain which of the two connects comes first, and where it does not
+        // matter which session it finds.
+        if !facts.local || facts.hello.clean_start || !self.clients[client].is_idle() {
+            return;
+        }
+        let heard = self.rng.chance(50);
+        self.world.cut(slot, 0, heard);
+        if !heard {
+            self.silent.push(slot);
+        }
+        self.clients[client].close();
+        self.open(client, false, Expiry::Never);
+    }
+
     /// Connects a client through a new slot.
     pub fn open(&mut self, client: usize, clean_start: bool, expiry: Expiry) {
         let will = self.rng.chance(30).then(|| {
@@ -359,6 +450,7 @@ impl Sim {
             (self.draft(topic, qos, false, false), self.rng.pick(&[0, 0, 3]), None)
         });
         let may_requeue = self.rng.chance(self.profile.requeues);
+        let guarded = self.profile.node.guarded;
         let hello = Hello {
             client,
             client_id: self.clients[client].id.clone(),
@@ -368,6 +460,9 @@ impl Sim {
             may_requeue,
             may_retransmit: !self.profile.promises.no_retransmission && self.rng.chance(50),
             will,
+            wrong: guarded && !clean_start && self.rng.chance(self.profile.wrong),
+            // One that is kicked while it waits has forgotten what the session has not.
+            slow: guarded && !clean_start && self.rng.chance(self.profile.slow),
         };
         self.clients[client].may_requeue = may_requeue;
         self.clients[client].discards = self.profile.discards;
@@ -506,6 +601,14 @@ impl Sim {
     pub fn notice_silent(&mut self) {
         for slot in std::mem::take(&mut self.silent) {
             self.world.lose(slot);
+        }
+    }
+
+    /// From now on everybody is let in and may do everything.
+    pub fn open_all_doors(&mut self) {
+        self.profile.wrong = 0;
+        if self.profile.node.guarded {
+            self.world.set_rules(Vec::new());
         }
     }
 

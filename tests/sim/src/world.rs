@@ -10,9 +10,10 @@ use core_model::{
 };
 use core_store::MemoryStore;
 
+use crate::access::{guards, verdict_of};
 use crate::rng::Rng;
 use crate::store::{Kept, ObservedStore};
-use crate::trace::{Entry, Ev, GATEWAY, Log, Op};
+use crate::trace::{Asked, Entry, Ev, GATEWAY, Log, Op};
 use crate::witness::Witness;
 
 /// What a node is made of.
@@ -29,6 +30,8 @@ pub struct NodeConfig {
     /// Whether a shard with anything in an outbox reads no link, also when it was put there in
     /// this very turn.
     pub strict_reading: bool,
+    /// Whether credentials are looked at and rules can change.
+    pub guarded: bool,
     /// Bounds and habits of the core.
     pub limits: BrokerLimits,
 }
@@ -41,6 +44,7 @@ impl Default for NodeConfig {
             store_delay_max: 0,
             inputs_per_turn: 4,
             strict_reading: true,
+            guarded: false,
             limits: BrokerLimits::default(),
         }
     }
@@ -81,6 +85,8 @@ pub struct World {
     /// Who sees all that happens.
     pub witness: Witness,
     outbox_max: usize,
+    /// Look-ups without an answer.
+    lookups: Vec<Asked>,
     lazy: Option<ShardId>,
 }
 
@@ -112,6 +118,7 @@ impl World {
             log,
             witness,
             outbox_max: 0,
+            lookups: Vec::new(),
             lazy: None,
             config,
         }
@@ -260,6 +267,7 @@ impl World {
         let home = self.home_of(client_id);
         let key = ClientKey { gateway: GATEWAY, client_id: client_id.into() };
         let (now, mut log) = (self.now, self.log.clone());
+        log = log.at(home);
         let known = self.shards[usize::from(home.0)].kick(now, &key, reason, &mut log);
         self.absorb();
         known
@@ -291,6 +299,7 @@ impl World {
         self.shards = make_shards(&mut self.rng, &self.config, &self.key, &self.kept, log);
         let (now, mut log) = (self.now, self.log.clone());
         for shard in &mut self.shards {
+            log = log.at(shard.id());
             shard.restore(now, &mut log);
         }
         self.absorb();
@@ -300,7 +309,7 @@ impl World {
     /// One turn of one shard, as its driver does it.
     pub fn turn(&mut self, id: ShardId) {
         let place = usize::from(id.0);
-        let (now, mut log) = (self.now, self.log.clone());
+        let (now, mut log) = (self.now, self.log.at(id));
         let was_clear = self.outboxes_empty(place);
         for from in 0..self.config.shards {
             let ring = usize::from(from) * self.shards.len() + place;
@@ -316,10 +325,36 @@ impl World {
         if may_read && self.shards[place].is_restored() {
             self.read_links(id);
         }
+        self.answer_lookups(id);
         self.shards[place].tick(now, &mut log);
         self.absorb();
         self.empty_outboxes(place);
         self.note_quiet();
+    }
+
+    /// Some look-ups of a shard end, in any order.
+    fn answer_lookups(&mut self, id: ShardId) {
+        let (now, mut log) = (self.now, self.log.at(id));
+        let mut place = 0;
+        while place < self.lookups.len() {
+            if self.lookups[place].0 != id || !self.rng.chance(30) {
+                place += 1;
+                continue;
+            }
+            let (_, lookup_id, lookup) = self.lookups.swap_remove(place);
+            let shard = &mut self.shards[usize::from(id.0)];
+            shard.answer(now, lookup_id, verdict_of(lookup), &mut log);
+            self.absorb();
+        }
+    }
+
+    /// From now on nobody may subscribe to these topics.
+    pub fn set_rules(&mut self, forbidden: Vec<&'static str>) {
+        let plugins = Arc::new(guards(&self.log, &forbidden));
+        self.note(Entry::Rules(forbidden));
+        for shard in &mut self.shards {
+            shard.set_plugins(Arc::clone(&plugins));
+        }
     }
 
     fn outboxes_empty(&mut self, place: usize) -> bool {
@@ -349,7 +384,7 @@ impl World {
         let Some(op) = line.to_shard.pop_front() else { return };
         let home = line.home;
         self.note(Entry::Applied { slot, home, op: op.clone() });
-        let (now, mut log) = (self.now, self.log.clone());
+        let (now, mut log) = (self.now, self.log.at(slot.shard));
         let shard = &mut self.shards[usize::from(slot.shard.0)];
         op.with_operation(|operation| shard.apply(now, slot, operation, &mut log));
         if matches!(op, Op::Disconnect(_)) {
@@ -369,6 +404,7 @@ impl World {
 
     /// Takes what shards and stores have written down, and brings events on their way.
     fn absorb(&mut self) {
+        self.lookups.extend(self.log.take_lookups());
         for entry in self.log.take() {
             self.note(entry.clone());
             let Entry::Emitted { slot, event } = entry else { continue };
@@ -418,6 +454,7 @@ impl World {
     /// Whether nothing will happen before a client or the clock does something.
     pub fn is_at_rest(&mut self) -> bool {
         self.mail_is_empty()
+            && self.lookups.is_empty()
             && self.lines.values().all(|line| line.to_shard.is_empty())
             && self.shards.iter().all(|shard| !shard.has_work() && shard.is_restored())
             && self.next_deadline().is_none_or(|at| at > self.now)
@@ -452,7 +489,7 @@ fn make_shards(
     log: &Log,
 ) -> Vec<Shard> {
     let limits = Arc::new(config.limits.clone());
-    let plugins = Arc::new(Plugins::default());
+    let plugins = Arc::new(if config.guarded { guards(log, &[]) } else { Plugins::default() });
     let shards = (0..config.shards).zip(kept).map(|(id, kept)| {
         let id = ShardId(id);
         let inner = MemoryStore::seeded(rng.number(), config.store_delay_max);

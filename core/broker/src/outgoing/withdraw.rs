@@ -6,9 +6,9 @@ use crate::context::{Cx, Note};
 
 /// Messages that a client may not have any more.
 impl Outgoing {
-    /// Takes out the messages for which the client has no permission: those that wait and, with
-    /// `begun`, those that it has not received. What a group gave and the client has not begun goes
-    /// back to the group.
+    /// Takes out the messages for which the client has no permission: those that were never sent
+    /// and, with `begun`, those that it has not received. What a group gave and the client has not
+    /// begun goes back to the group.
     pub(crate) fn withdraw(
         &mut self,
         cx: &mut Cx<'_>,
@@ -24,11 +24,9 @@ impl Outgoing {
                 self.give_up(cx, to, queued, true);
             }
         }
-        if !begun {
-            return;
-        }
         for place in (0..self.inflight.len()).rev() {
-            if self.inflight.get(place).is_some_and(|entry| is_denied(entry, permits))
+            let is_denied = |entry: &InFlight| (begun || !entry.begun) && is_denied(entry, permits);
+            if self.inflight.get(place).is_some_and(is_denied)
                 && let Some(entry) = self.take(place)
                 && let Some(message) = entry.message
             {
@@ -45,6 +43,7 @@ impl Outgoing {
                 self.give_up(cx, to, queued, untouched);
             }
         }
+        self.pump(cx, to);
     }
 
     fn give_up(&mut self, cx: &mut Cx<'_>, to: Receiver<'_>, queued: Queued, untouched: bool) {

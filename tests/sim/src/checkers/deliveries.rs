@@ -182,11 +182,13 @@ impl Deliveries {
     ) {
         for life in ledger.life_of.values() {
             let facts = &ledger.lives[*life];
+            if facts.revoked || ledger.was_forbidden(&message.draft.topic) {
+                continue;
+            }
             let own = message.publisher == facts.client;
             let online = |place: &usize| {
                 // On the link through which it subscribed, the client has been all the time.
-                let opened = ledger.slots[&facts.slot].opened;
-                ledger.subscriptions[*place].applied > opened
+                ledger.subscriptions[*place].applied > ledger.slots[&facts.slot].let_in()
             };
             let granted = ledger
                 .matching(*life, &message.draft.topic, false)

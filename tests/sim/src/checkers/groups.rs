@@ -51,7 +51,8 @@ impl Groups {
         // A member that may be over has given back what it had.
         let may_give_back = |given: &Given| {
             let life = &ledger.lives[given.life];
-            life.may_end.is_some() || life.over.is_some() || life.may_requeue
+            let ends = life.may_end.is_some() || life.over.is_some();
+            ends || life.may_requeue || life.revoked || ledger.was_forbidden(&a.topic)
         };
         let firm: usize = given
             .iter()
@@ -79,7 +80,8 @@ impl Groups {
         let crashed = !ledger.crashes.is_empty();
         let reliable = ledger.subscriptions.iter().filter(of_group).all(|s| {
             let life = &ledger.lives[s.life];
-            s.options.qos > QoS::AtMostOnce && !life.may_requeue && !(crashed && volatile(life))
+            let gives_back = life.may_requeue || life.revoked || (crashed && volatile(life));
+            s.options.qos > QoS::AtMostOnce && !gives_back
         });
         let lives = ledger.subscriptions.iter().enumerate().any(|(place, s)| {
             s.options.filter == *filter
@@ -88,7 +90,8 @@ impl Groups {
         });
         // After a crash a QoS 2 message with a handle counts as begun, sent or not.
         let unknown = crashed && message.draft.qos == QoS::ExactlyOnce;
-        if !lives || !reliable || unknown {
+        let forbidden = ledger.was_forbidden(&message.draft.topic);
+        if !lives || !reliable || unknown || forbidden {
             return;
         }
         let key = (identifier, message.draft.number);

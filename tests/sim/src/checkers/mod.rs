@@ -5,6 +5,7 @@ mod acks;
 mod deliveries;
 mod gates;
 mod groups;
+mod guards;
 mod retained;
 mod slots;
 mod stores;
@@ -15,6 +16,7 @@ pub use acks::Acks;
 pub use deliveries::Deliveries;
 pub use gates::Gates;
 pub use groups::Groups;
+pub use guards::Guards;
 pub use retained::RetainedCopies;
 pub use slots::Slots;
 pub use stores::Stores;
@@ -64,6 +66,8 @@ pub struct Promises {
     pub lossless: bool,
     /// Deliveries are repeated only on a new link.
     pub no_retransmission: bool,
+    /// Filters may be refused.
+    pub guarded: bool,
 }
 
 /// On whose behalf a copy of a message came.
@@ -97,7 +101,8 @@ pub fn all(promises: Promises, key: core_broker::HashKey) -> Vec<Box<dyn Checker
     vec![
         Box::new(Slots::default()),
         Box::new(Stores::default()),
-        Box::new(Acks::default()),
+        Box::new(Acks::new(promises)),
+        Box::new(Guards::default()),
         Box::new(Windows::new(promises)),
         Box::new(Deliveries::new(promises)),
         Box::new(Gates::new(promises, key)),

@@ -102,9 +102,11 @@ impl RetainedCopies {
         {
             let s = &ledger.subscriptions[place];
             let own = ledger.messages[&number].publisher == ledger.lives[life].client;
-            let online = s.applied > ledger.slots[&ledger.lives[life].slot].opened;
+            let online = s.applied > ledger.slots[&ledger.lives[life].slot].let_in();
             let reliable = s.options.qos.min(published) > QoS::AtMostOnce;
             let counts = s.acked.is_some()
+                && !ledger.lives[life].revoked
+                && !ledger.was_forbidden(topic)
                 && s.end.is_none()
                 && ledger.wants_retained(place)
                 // What was still to come to a new subscription is not written down.

@@ -58,7 +58,9 @@ impl Wills {
             return;
         }
         for life in ledger.life_of.values() {
-            if ledger.lives[*life].client == facts.client {
+            let receiver = &ledger.lives[*life];
+            let taken_back = receiver.revoked || ledger.was_forbidden(&draft.topic);
+            if receiver.client == facts.client || taken_back {
                 continue;
             }
             let must = ledger
@@ -126,6 +128,9 @@ fn check_wanted(ledger: &Ledger, to: SlotId, number: u64, faults: &mut Faults) {
     });
     let Some((slot, facts)) = owner else { return };
     let farewell = facts.cause == Some(DisconnectCause::Farewell);
+    if facts.refused || (facts.local && facts.connected.is_none()) {
+        faults.add(format!("{to:?} got the will {number} of {slot:?}, which was not let in"));
+    }
     if ledger.crashed_since(facts.opened) {
         // The farewell may be forgotten.
         return;

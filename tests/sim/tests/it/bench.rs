@@ -139,5 +139,7 @@ pub(crate) fn hello(client: usize) -> Hello {
         may_requeue: false,
         may_retransmit: false,
         will: None,
+        wrong: false,
+        slow: false,
     }
 }

@@ -89,6 +89,11 @@ fn tight_nodes_lose_only_what_their_limits_say() {
 }
 
 #[test]
+fn guarded_nodes_let_nobody_around_their_guards() {
+    simulate("guarded_nodes_let_nobody_around_their_guards", 1_000, Profile::guarded);
+}
+
+#[test]
 fn crashing_nodes_keep_what_they_have_acknowledged() {
     simulate("crashing_nodes_keep_what_they_have_acknowledged", 1_000, Profile::crashing);
 }
