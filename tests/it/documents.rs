@@ -45,12 +45,16 @@ fn the_reference_is_up_to_date() {
 }
 
 #[test]
-fn the_example_of_the_readme_is_good() {
+fn the_examples_of_the_readme_are_good() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let readme = std::fs::read_to_string(file).unwrap();
-    let (_, example) = readme.split_once("```toml\n").expect("an example");
-    let (example, _) = example.split_once("```").expect("an end of the example");
-    if let Err(complaints) = Config::read(Path::new("README.md"), example, manifold::gateways()) {
-        panic!("{complaints}");
+    let examples: Vec<_> = readme.split("```toml\n").skip(1).collect();
+    assert!(examples.len() > 1);
+    for example in examples {
+        let (example, _) = example.split_once("```").expect("an end of the example");
+        let file = Path::new("README.md");
+        if let Err(complaints) = Config::read(file, example, manifold::gateways()) {
+            panic!("{complaints}");
+        }
     }
 }

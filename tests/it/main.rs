@@ -1,6 +1,7 @@
 //! The daemon's configuration and commands. Protocols are the business of the end-to-end tests.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
 
+mod access;
 mod commands;
 mod commands_users;
 mod config;
