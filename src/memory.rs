@@ -4,7 +4,7 @@ use std::fmt;
 
 use gateway_host::HostLimits;
 
-use crate::config::{Config, Listener};
+use crate::config::{Authentication, ClientAuth, Config, Listener, ProxyProtocol};
 
 /// The most memory that a server with a configuration can need, and how it is made up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,18 @@ const SESSION_BYTES: u64 = 1024;
 const LINK_BYTES: u64 = 2048;
 /// What a link may hold even when the buffers of all are in use.
 const SPARED_BYTES: u64 = 4096;
+/// What TLS keeps for a connection: its keys and its part of the state of both directions.
+const TLS_BYTES: u64 = 4096;
+/// The largest chain of certificates that TLS takes from a client, which it keeps.
+const CLIENT_CHAIN_BYTES: u64 = 64 * 1024;
+/// What WebSocket keeps for a connection.
+const WEBSOCKET_BYTES: u64 = 512;
+/// A handshake's buffers at their bounds: TLS messages, and the heads of HTTP and PROXY.
+const HANDSHAKE_BYTES: u64 = 96 * 1024;
+/// What the costliest hash takes that a file of users may have.
+const HASH_BYTES: u64 = 256 << 20;
+/// A remembered password with its place in the index.
+const REMEMBERED_BYTES: u64 = 128;
 /// A delivery's entry in flight, without its message.
 const INFLIGHT_BYTES: u64 = 160;
 /// What kept messages cost with their entries, as quarters of what is counted for them: a message of
@@ -92,14 +104,47 @@ pub fn memory_bound(config: &Config) -> MemoryBound {
             shards.saturating_mul(shard.saturating_add(limits.links.read_buffer.0)),
         ),
     ]);
+    let waits = |listener: &Listener| {
+        let (transport, proxy) = (listener.table.transport, listener.table.proxy_protocol);
+        transport.has_tls() || transport.has_websocket() || proxy != ProxyProtocol::Off
+    };
+    if config.listeners.iter().any(waits) {
+        let handshakes = u64::from(config.node.handshakes.max);
+        parts.push((
+            format!("{handshakes} handshakes of {}", human(HANDSHAKE_BYTES)),
+            handshakes.saturating_mul(HANDSHAKE_BYTES),
+        ));
+    }
+    if has_file_of_users(config) {
+        parts.push(hashing(config));
+    }
     MemoryBound { parts }
+}
+
+fn has_file_of_users(config: &Config) -> bool {
+    let mut all = config.node.authentication.list.iter();
+    all.any(|(_, authentication)| matches!(authentication, Authentication::File(_)))
+}
+
+/// What checking passwords takes, beside the files of users themselves.
+fn hashing(config: &Config) -> (String, u64) {
+    let hashing = &config.node.hashing;
+    let (threads, entries) = (hashing.thread_count() as u64, u64::from(hashing.cache_entries));
+    let bytes = threads.saturating_mul(HASH_BYTES) + entries.saturating_mul(REMEMBERED_BYTES);
+    let (each, one) = (human(HASH_BYTES), human(REMEMBERED_BYTES));
+    (format!("{threads} hashes of {each} at once, {entries} remembered of {one}"), bytes)
 }
 
 /// What all connections of a listener hold at most.
 fn connections(listener: &Listener) -> (String, u64) {
     let table = &listener.table;
     let inflight = INFLIGHT_BYTES * u64::from(listener.limits.session.inflight_max);
-    let own = LINK_BYTES + inflight + listener.own.connection_bytes(&listener.limits);
+    let asks = table.tls.0.as_ref().is_some_and(|tls| tls.client_auth != ClientAuth::None);
+    let chain = if asks { CLIENT_CHAIN_BYTES } else { 0 };
+    let tls = if table.transport.has_tls() { TLS_BYTES + chain } else { 0 };
+    let websocket = if table.transport.has_websocket() { WEBSOCKET_BYTES } else { 0 };
+    let gateway = listener.own.connection_bytes(&listener.limits);
+    let own = LINK_BYTES + tls + websocket + inflight + gateway;
     let each = SPARED_BYTES.saturating_add(own);
     let count = u64::from(table.max_connections);
     let what = format!(

@@ -1,6 +1,9 @@
 use plugin_access::{CertificateText, RuleText};
 
-use super::{AclAction, AclRule, Authentication, HttpUsers, JwtUsers, Listener, Node};
+use super::{
+    AclAction, AclRule, Authentication, ClientAuth, HttpUsers, JwtUsers, Listener, ListenerTable,
+    Node, ProxyProtocol,
+};
 use crate::settings::{OneOrMore, TableReader, nearest, quoted};
 
 /// Complains about values beside the listeners that do not go together.
@@ -143,6 +146,26 @@ pub(super) fn warnings(node: &Node, listeners: &[Listener]) -> Vec<String> {
                 table.name
             ));
         }
+        if let Some(name) = useless_certificate_check(node, table) {
+            warnings.push(format!(
+                "listener {}: authentication.{name} knows nobody, since clients are not asked for a \
+                 certificate and no proxy reports one",
+                table.name
+            ));
+        }
     }
     warnings
+}
+
+/// An authentication by certificates where there are none.
+fn useless_certificate_check<'t>(node: &Node, table: &'t ListenerTable) -> Option<&'t str> {
+    let asks = table.tls.0.as_ref().is_some_and(|tls| tls.client_auth != ClientAuth::None);
+    if asks || table.proxy_protocol != ProxyProtocol::Off {
+        return None;
+    }
+    let mut names = table.authentication.0.iter();
+    let by_certificate = |name: &&String| {
+        matches!(node.authentication.find(name), Some(Authentication::Certificate(_)))
+    };
+    names.find(by_certificate).map(String::as_str)
 }

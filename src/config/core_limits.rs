@@ -1,9 +1,10 @@
 use std::sync::Arc;
+use std::thread;
 
 use core_model::{BrokerLimits, ShareStrategy};
 use gateway_host::HostLimits;
 
-use super::{Limits, ListenerLimits, Node, Strategy, to_usize};
+use super::{Hashing, Limits, ListenerLimits, Node, Strategy, to_usize};
 
 impl Limits {
     /// The bounds of one of `shards` shards.
@@ -50,6 +51,17 @@ impl Node {
             lookup_timeout_ms: handshakes.lookup_timeout.ms,
             side_threads: handshakes.threads.into(),
             ..HostLimits::default()
+        }
+    }
+}
+
+impl Hashing {
+    /// How many passwords are hashed at once: as configured, or half as many as this process has
+    /// CPUs.
+    pub fn thread_count(&self) -> usize {
+        match self.threads {
+            0 => thread::available_parallelism().map_or(1, |cpus| cpus.get().div_ceil(2)),
+            threads => threads.into(),
         }
     }
 }

@@ -24,8 +24,18 @@ listed here is refused, so that a slip of the pen is never taken for a default.
 - A **size** is a number of bytes (`65536`) or a string with a unit: `\"64KiB\"`, `\"1MiB\"`,
   `\"2GiB\"`.
 
-A listener that would let in clients without credentials and is bound to an address other than
-loopback is refused unless `allow_anonymous = true` stands in it.
+- A **rate** is a string with a whole number each second, which `/min` and `/h` have to come to:
+  `\"100/s\"`, `\"6000/min\"`, `\"1MiB/s\"`. What may come at once after a pause is as much as in a second,
+  or as it says: `\"100/s, burst 200\"`.
+- A **file** is a path from the folder of the configuration file on. `manifold check` reads all of
+  them. Secrets stand in files of their own, and the server warns of those that everybody can read.
+- Tables `[key.NAME]` have names of your choice, by which other settings refer to them.
+
+A listener without `authentication` that is bound to an address other than loopback is refused unless
+`allow_anonymous` stands in it.
+
+For a client the limits of its `[listener.limits]` count first, then those of the listener's
+`[zone.NAME]`, then `[limits]`.
 
 ## The memory bound
 

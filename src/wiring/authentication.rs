@@ -51,12 +51,8 @@ pub(super) fn build(
 
 fn hashing_limits(config: &config::Config) -> HashingLimits {
     let own = &config.node.hashing;
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     HashingLimits {
-        threads: match own.threads {
-            0 => cpus.div_ceil(2),
-            threads => threads.into(),
-        },
+        threads: own.thread_count(),
         queue: config::to_usize(own.queue.into()),
         cache: config::to_usize(own.cache_entries.into()),
         cache_time: own.cache_ttl.duration(),

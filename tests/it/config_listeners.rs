@@ -237,4 +237,10 @@ fn what_nobody_uses_is_warned_of() {
         ]
     );
     assert_eq!(read("").unwrap().warnings, [""; 0]);
+    let certificates = "[authentication.b]\ntype = \"certificate\"\n[[listener]]\nname = \"c\"\n\
+                        authentication = [\"b\"]\n";
+    let [warning] = &read(certificates).unwrap().warnings[..] else { panic!("one warning") };
+    assert!(warning.starts_with("listener c: authentication.b knows nobody"), "{warning}");
+    let proxy = "proxy_protocol = \"v2\"\nproxy_protocol_from = [\"127.0.0.1\"]\n";
+    assert_eq!(read(&format!("{certificates}{proxy}")).unwrap().warnings, [""; 0]);
 }

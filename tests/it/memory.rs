@@ -54,6 +54,24 @@ fn a_greater_limit_never_has_a_smaller_bound() {
 }
 
 #[test]
+fn what_stands_before_a_listener_counts() {
+    let listener = |rest: &str| bound(&format!("[[listener]]\nbind = \"127.0.0.1:0\"\n{rest}"));
+    let files = "[listener.tls]\ncertificate = \"c\"\nkey = \"k\"\n";
+    let tcp = listener("").total();
+    let ws = listener("transport = \"ws\"\n").total();
+    let tls = listener(&format!("transport = \"tls\"\n{files}")).total();
+    let wss = listener(&format!("transport = \"wss\"\n{files}")).total();
+    assert!(tcp < ws && ws < tls && tls < wss, "{tcp} {ws} {tls} {wss}");
+}
+
+#[test]
+fn a_zone_counts_as_if_it_stood_in_the_limits() {
+    let limits = "max_inflight = 7\n";
+    let zone = bound(&format!("[zone.a]\n{limits}[[listener]]\nzone = \"a\"\n"));
+    assert_eq!(zone.total(), bound(&format!("[limits]\n{limits}")).total());
+}
+
+#[test]
 fn the_bound_is_the_sum_of_its_parts_and_never_wraps() {
     let all = bound("");
     assert_eq!(all.total(), all.parts.iter().map(|(_, bytes)| bytes).sum::<u64>());
