@@ -14,6 +14,9 @@ use crate::{
     Gateway, HostCounters, HostLimits, ListenerConfig, ListenerFacts, ListenerRates, PerListener,
 };
 
+/// Connections that go to the lobby in one turn: their handshakes take longer than a few turns
+/// anyway, and links that are served already shall not feel a rush of new ones.
+const LOBBY_ACCEPTS_MAX: u32 = 8;
 /// Milliseconds for which repeated exhaustion is counted, but not logged again.
 const LOG_PAUSE_MS: u64 = 60_000;
 
@@ -216,7 +219,11 @@ impl Acceptor {
         mut place: impl FnMut(ShardId, Accepted<Socket>),
     ) {
         self.resume_at = None;
-        for _ in 0..limits.accepts_per_turn_max {
+        let accepts_max = match self.listener.entrance {
+            Some(_) => limits.accepts_per_turn_max.min(LOBBY_ACCEPTS_MAX),
+            None => limits.accepts_per_turn_max,
+        };
+        for _ in 0..accepts_max {
             match self.listening.accept(&self.waker) {
                 Ok(None) => {
                     self.ready = false;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use core_model::{
-    BrokerLimits, ClientKey, Filter, GatewayId, Interceptor, Message, Plugins, Reason,
-    SessionLimits,
+    Authenticator, BrokerLimits, ClientKey, Evidence, Filter, GatewayId, Identity, Interceptor,
+    Message, Plugins, Reason, SessionLimits, Verdict,
 };
 use gateway_host::{
     ClientQuery, HostLimits, ListenerConfig, ListenerFacts, Node, NodeConfig, RetainedQuery,
@@ -14,8 +14,26 @@ use gateway_host::{
 
 use crate::toy::{Client, PATIENCE, Server, Toy, any_port, config};
 
+/// Believes every user, and knows nobody else.
+struct Credulous;
+
+impl Authenticator for Credulous {
+    fn authenticate(&self, _client_id: &str, evidence: &Evidence) -> Verdict {
+        match &evidence.user {
+            Some(user) => Verdict::Accept(Identity::of_user(user)),
+            None => Verdict::Unknown,
+        }
+    }
+}
+
+fn credulous(shards: u16) -> NodeConfig {
+    let authenticators: Vec<Arc<dyn Authenticator>> = vec![Arc::new(Credulous)];
+    let plugins = Arc::new(Plugins { authenticators, ..Plugins::default() });
+    NodeConfig { plugins, ..config(shards) }
+}
+
 fn server(shards: u16) -> Server {
-    Server::start(config(shards), Toy::default())
+    Server::start(credulous(shards), Toy::default())
 }
 
 fn key(client_id: &str) -> ClientKey {
@@ -88,7 +106,7 @@ fn clients_are_kicked_by_what_they_have_in_common() {
         ListenerConfig::new(Arc::new(facts), any_port(), Arc::new(toy.clone()))
     };
     let listeners = vec![listener("a"), listener("b")];
-    let node = Node::start(NodeConfig { listeners, ..config(3) }).unwrap();
+    let node = Node::start(NodeConfig { listeners, ..credulous(3) }).unwrap();
     let addresses: Vec<_> =
         node.addresses().into_iter().map(|(_, bind)| bind.tcp().unwrap()).collect();
     let join = |address: usize, client_id: &str| {
