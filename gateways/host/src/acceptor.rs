@@ -16,7 +16,7 @@ use crate::{
 
 /// Connections that go to the lobby in one turn: their handshakes take longer than a few turns
 /// anyway, and links that are served already shall not feel a rush of new ones.
-const LOBBY_ACCEPTS_MAX: u32 = 8;
+const LOBBY_ACCEPTS_MAX: u32 = 4;
 /// Milliseconds for which repeated exhaustion is counted, but not logged again.
 const LOG_PAUSE_MS: u64 = 60_000;
 
