@@ -36,7 +36,10 @@ class Queue {
 
 class Env {
   constructor (host, port, version, name) {
-    Object.assign(this, { host, port: Number(port), version: Number(version), name })
+    // `ws://HOST` is a host over WebSocket, a host alone one over TCP.
+    const [address, protocol] = host.split('://').reverse()
+    Object.assign(this, { host: address, protocol: protocol ?? 'mqtt' })
+    Object.assign(this, { port: Number(port), version: Number(version), name })
     this.v5 = this.version === 5
   }
 

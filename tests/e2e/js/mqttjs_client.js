@@ -15,7 +15,8 @@ class Client {
     this.options = {
       host: env.host,
       port: env.port,
-      protocol: 'mqtt',
+      protocol: env.protocol,
+      path: '/mqtt',
       protocolVersion: env.version,
       protocolId: env.version === 3 ? 'MQIsdp' : 'MQTT',
       clientId: env.clientId(tail),

@@ -1,6 +1,7 @@
 //! One client connection: blocking set-up, then non-blocking traffic with a write buffer.
 
 use crate::mqtt;
+use crate::road::{Carrier, Road};
 use crate::sys::*;
 use libc::{EAGAIN, EPOLLIN, EPOLLOUT};
 
@@ -11,6 +12,8 @@ pub struct Conn {
     /// Bytes to send, from `sent` on.
     pub out: Vec<u8>,
     sent: usize,
+    /// TLS and WebSocket, where the road has them.
+    pub carrier: Option<Box<Carrier>>,
     /// The socket is full; epoll will tell.
     pub blocked: bool,
     /// Listed for a flush at the end of the turn.
@@ -20,7 +23,20 @@ pub struct Conn {
     pub unacked: u32,
 }
 
-fn read_packet(fd: i32, buf: &mut Vec<u8>, what: &str) -> (u8, Vec<u8>) {
+type Through<'c> = &'c mut Option<Box<Carrier>>;
+
+/// Writes bytes of MQTT to a blocking socket.
+fn write_through(fd: i32, carrier: Through, bytes: &[u8]) {
+    let Some(carrier) = carrier else {
+        write_fd(fd, bytes);
+        return;
+    };
+    carrier.send(bytes);
+    write_fd(fd, carrier.wire());
+    carrier.wire().clear();
+}
+
+fn read_packet(fd: i32, carrier: Through, buf: &mut Vec<u8>, what: &str) -> (u8, Vec<u8>) {
     let mut tmp = [0u8; 4096];
     loop {
         if let Some((first, start, end)) = mqtt::next(buf) {
@@ -32,7 +48,11 @@ fn read_packet(fd: i32, buf: &mut Vec<u8>, what: &str) -> (u8, Vec<u8>) {
         if n <= 0 {
             die(&format!("no answer to {what} (read {n})"))
         }
-        buf.extend_from_slice(&tmp[..n as usize]);
+        let bytes = &tmp[..n as usize];
+        match carrier {
+            Some(carrier) => carrier.receive(bytes, buf),
+            None => buf.extend_from_slice(bytes),
+        }
     }
 }
 
@@ -40,6 +60,7 @@ fn read_packet(fd: i32, buf: &mut Vec<u8>, what: &str) -> (u8, Vec<u8>) {
 /// source address, and the client id.
 pub struct Client<'a> {
     pub port: u16,
+    pub road: &'a Road,
     pub version: u8,
     pub number: usize,
     pub id: &'a str,
@@ -58,17 +79,21 @@ impl Conn {
         if connect_to(fd, c.port) != 0 {
             die("connect")
         }
-        write_fd(fd, &mqtt::connect(c.version, c.id, 300));
+        let mut carrier = c.road.carrier();
+        if let Some(carrier) = &mut carrier {
+            carrier.shake(fd);
+        }
+        write_through(fd, &mut carrier, &mqtt::connect(c.version, c.id, 300));
         let mut unread = Vec::new();
-        let (first, body) = read_packet(fd, &mut unread, "CONNECT");
+        let (first, body) = read_packet(fd, &mut carrier, &mut unread, "CONNECT");
         if first != mqtt::CONNACK << 4 || body.get(1) != Some(&0) {
             die(&format!("CONNECT refused: {first:#x} {body:?}"))
         }
         let mut id = 0u16;
         for chunk in filters.chunks(per_packet.max(1)) {
             id = id % 65_000 + 1;
-            write_fd(fd, &mqtt::subscribe(c.version, id, chunk, qos));
-            let (first, body) = read_packet(fd, &mut unread, "SUBSCRIBE");
+            write_through(fd, &mut carrier, &mqtt::subscribe(c.version, id, chunk, qos));
+            let (first, body) = read_packet(fd, &mut carrier, &mut unread, "SUBSCRIBE");
             if first != mqtt::SUBACK << 4 || body.iter().skip(2).any(|code| *code >= 0x80) {
                 die(&format!("SUBSCRIBE refused: {first:#x} {:?}", &body[..body.len().min(16)]))
             }
@@ -79,6 +104,7 @@ impl Conn {
             unread,
             out: Vec::new(),
             sent: 0,
+            carrier,
             blocked: false,
             dirty: false,
             id: 0,
@@ -88,7 +114,8 @@ impl Conn {
 
     /// Bytes that wait to be sent.
     pub fn pending(&self) -> usize {
-        self.out.len() - self.sent
+        let sealed = self.carrier.as_ref().map_or(0, |carrier| carrier.pending());
+        self.out.len() - self.sent + sealed
     }
 
     /// The packet id for a new QoS 1 or 2 message.
@@ -109,6 +136,14 @@ impl Conn {
 
     /// Writes what the socket takes, and sets `blocked` if that is not all.
     pub fn write(&mut self) {
+        if let Some(carrier) = &mut self.carrier {
+            if !self.out.is_empty() {
+                carrier.send(&self.out);
+                self.out.clear();
+            }
+            self.blocked = !carrier.write(self.fd);
+            return;
+        }
         while self.sent < self.out.len() {
             let n = write_fd(self.fd, &self.out[self.sent..]);
             if n >= 0 {

@@ -13,6 +13,8 @@ use libc::{EAGAIN, EPOLLIN, EPOLLOUT, epoll_event};
 const STALL_NS: u64 = 1_000_000_000;
 /// At a fixed rate, QoS 1 and 2 messages that a publisher may have unacknowledged.
 const UNACKED_MAX: u32 = 60_000;
+/// The longest start of a packet that is kept.
+const UNREAD_MAX: usize = 1 << 17;
 /// A publisher with this much unsent waits for its socket.
 const PENDING_MAX: usize = 65_536;
 
@@ -96,7 +98,7 @@ impl Load {
         let mut conns: Vec<Conn> = Vec::new();
         for number in 0..s.subs {
             let id = format!("s{}-{number}", s.tag);
-            let c = Client { port: s.port, version: s.version, number, id: &id };
+            let c = Client { port: s.port, road: &s.road, version: s.version, number, id: &id };
             conns.push(Conn::open_subscribed(&c, &s.filters_of(number), s.sub_qos, s.per_packet));
         }
         let after = Snap::take(&s.pids);
@@ -111,7 +113,8 @@ impl Load {
         for i in 0..s.pubs {
             let conn = conns.len();
             let id = format!("p{}-{i}", s.tag);
-            let c = Client { port: s.port, version: s.version, number: conn, id: &id };
+            let c =
+                Client { port: s.port, road: &s.road, version: s.version, number: conn, id: &id };
             conns.push(Conn::open(&c));
             let first = templates.len();
             let topics = s.topics_of(i);
@@ -364,16 +367,25 @@ impl Load {
             }
             return;
         }
-        let len = had + k as usize;
+        if let Some(carrier) = &mut self.conns[ci].carrier {
+            let mut plain = buf[..had].to_vec();
+            carrier.receive(&buf[had..had + k as usize], &mut plain);
+            return self.on_bytes(ci, &plain, t);
+        }
+        self.on_bytes(ci, &buf[..had + k as usize], t);
+    }
+
+    #[inline]
+    fn on_bytes(&mut self, ci: usize, bytes: &[u8], t: u64) {
         let mut at = 0;
-        while let Some((first, start, end)) = mqtt::next(&buf[at..len]) {
-            self.on_packet(ci, first, &buf[at + start..at + end], t);
+        while let Some((first, start, end)) = mqtt::next(&bytes[at..]) {
+            self.on_packet(ci, first, &bytes[at + start..at + end], t);
             at += end;
         }
-        if len - at > buf.len() / 2 {
+        if bytes.len() - at > UNREAD_MAX {
             die("packet too large")
         }
-        self.conns[ci].unread.extend_from_slice(&buf[at..len]);
+        self.conns[ci].unread.extend_from_slice(&bytes[at..]);
     }
 
     #[inline]

@@ -14,6 +14,7 @@ mod null;
 mod opts;
 mod raw;
 mod retain;
+mod road;
 mod settings;
 mod storm;
 mod sys;

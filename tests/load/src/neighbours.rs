@@ -5,6 +5,7 @@
 use crate::conn::{Client, Conn};
 use crate::mqtt;
 use crate::opts::Opts;
+use crate::road::Road;
 use crate::sys::*;
 use crate::usage::rss_kib;
 use libc::{EINPROGRESS, EPOLLIN};
@@ -98,13 +99,14 @@ impl Neighbours {
         them.silent = (0..o.count("silent", 5000)).map(|n| them.open_silent(n)).collect();
         let id = format!("flood{tag}");
         let (port, version) = (them.port, them.version);
-        let flooder = Conn::open(&Client { port, version, number: 0, id: &id });
+        let flooder = Conn::open(&Client { port, road: &Road::TCP, version, number: 0, id: &id });
         (them, flooder)
     }
 
     fn open_hog(&self, n: usize) -> Conn {
         let id = format!("hog{}-{n}", self.tag);
-        let c = Client { port: self.port, version: self.version, number: n, id: &id };
+        let (port, road, version) = (self.port, &Road::TCP, self.version);
+        let c = Client { port, road, version, number: n, id: &id };
         Conn::open_subscribed(&c, std::slice::from_ref(&self.topic), 0, 1)
     }
 

@@ -3,6 +3,7 @@
 use crate::conn::{Client, Conn};
 use crate::mqtt;
 use crate::opts::Opts;
+use crate::road::Road;
 use crate::sys::*;
 use crate::usage::{Snap, rss_kib};
 
@@ -20,7 +21,7 @@ pub fn run(o: &Opts) {
     let rss0_kib = rss_kib(&pids);
     let start = Snap::take(&pids);
     let id = format!("rp{tag}");
-    let mut publisher = Conn::open(&Client { port, version, number: 0, id: &id });
+    let mut publisher = Conn::open(&Client { port, road: &Road::TCP, version, number: 0, id: &id });
     let message = |n: usize| {
         let topic = format!("rt/{tag}/{}/{n}", n % 100);
         mqtt::publish(version, &topic, 1, true, size)
@@ -30,7 +31,8 @@ pub fn run(o: &Opts) {
     let rss1_kib = rss_kib(&pids);
 
     let id = format!("rs{tag}");
-    let mut subscriber = Conn::open(&Client { port, version, number: 1, id: &id });
+    let mut subscriber =
+        Conn::open(&Client { port, road: &Road::TCP, version, number: 1, id: &id });
     write_fd(subscriber.fd, &mqtt::subscribe(version, 1, &[format!("rt/{tag}/#")], 0));
     let (got, flagged) = collect(&mut subscriber, count);
     let end = Snap::take(&pids);

@@ -1,12 +1,14 @@
 //! What a traffic run is asked to do.
 
 use crate::opts::Opts;
+use crate::road::Road;
 
 /// The options of `pairs`, `fanin`, `fanout` and `scale`.
 pub struct Settings {
     pub mode: String,
     pub name: String,
     pub port: u16,
+    pub road: Road,
     pub version: u8,
     pub qos: u8,
     pub sub_qos: u8,
@@ -43,6 +45,7 @@ impl Settings {
             mode: mode.to_string(),
             name: o.text("name", mode),
             port: o.num("port", 1883) as u16,
+            road: Road::read(o),
             version: o.num("v", 4) as u8,
             qos,
             sub_qos: o.num("subqos", qos as u64) as u8,

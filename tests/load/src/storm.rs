@@ -3,6 +3,7 @@
 use crate::hist::Hist;
 use crate::mqtt;
 use crate::opts::Opts;
+use crate::road::{Carrier, Road};
 use crate::sys::*;
 use crate::usage::{Snap, rss_kib};
 use libc::{EAGAIN, EINPROGRESS, EPOLLIN, EPOLLOUT, epoll_event};
@@ -12,6 +13,7 @@ use std::time::Duration;
 enum State {
     Free,
     Connecting,
+    Shaking,
     AwaitConnack,
     AwaitSuback,
     Done,
@@ -22,10 +24,27 @@ struct Client {
     state: State,
     unread: Vec<u8>,
     started: u64,
+    carrier: Option<Box<Carrier>>,
+}
+
+impl Client {
+    /// Writes bytes of MQTT; so few that the socket takes them at once.
+    fn write(&mut self, bytes: &[u8]) {
+        match &mut self.carrier {
+            None => {
+                write_fd(self.fd, bytes);
+            }
+            Some(carrier) => {
+                carrier.send(bytes);
+                carrier.write(self.fd);
+            }
+        }
+    }
 }
 
 struct Storm {
     port: u16,
+    road: Road,
     version: u8,
     parallel: usize,
     /// Disconnect as soon as connected.
@@ -49,9 +68,11 @@ pub fn run(o: &Opts) {
     let cycles = o.count("churn", 0);
     let pids = o.pids();
     let slots = if cycles > 0 { parallel } else { conns };
-    let client = |_| Client { fd: -1, state: State::Free, unread: Vec::new(), started: 0 };
+    let client =
+        |_| Client { fd: -1, state: State::Free, unread: Vec::new(), started: 0, carrier: None };
     let mut storm = Storm {
         port: o.num("port", 1883) as u16,
+        road: Road::read(o),
         version: o.num("v", 4) as u8,
         parallel,
         churn: cycles > 0,
@@ -139,8 +160,13 @@ impl Storm {
             self.free.push(i);
             return true;
         }
-        self.clients[i] =
-            Client { fd, state: State::Connecting, unread: Vec::new(), started: now() };
+        self.clients[i] = Client {
+            fd,
+            state: State::Connecting,
+            unread: Vec::new(),
+            started: now(),
+            carrier: self.road.carrier(),
+        };
         self.ep.add(fd, EPOLLOUT, i as u64);
         self.active += 1;
         true
@@ -152,13 +178,24 @@ impl Storm {
         match c.state {
             State::Free => {}
             State::Connecting => {
-                c.state = State::AwaitConnack;
                 self.ep.modify(c.fd, EPOLLIN, i as u64);
-                let id = format!("c{}-{i}", self.tag);
-                write_fd(c.fd, &mqtt::connect(self.version, &id, 600));
+                match &mut c.carrier {
+                    None => self.say_connect(i),
+                    Some(carrier) => {
+                        c.state = State::Shaking;
+                        carrier.write(c.fd);
+                    }
+                }
             }
             _ => self.on_readable(i),
         }
+    }
+
+    fn say_connect(&mut self, i: usize) {
+        let c = &mut self.clients[i];
+        c.state = State::AwaitConnack;
+        let id = format!("c{}-{i}", self.tag);
+        c.write(&mqtt::connect(self.version, &id, 600));
     }
 
     fn on_readable(&mut self, i: usize) {
@@ -181,7 +218,16 @@ impl Storm {
             return;
         }
         let mut bytes = std::mem::take(&mut c.unread);
-        bytes.extend_from_slice(&tmp[..n as usize]);
+        match &mut c.carrier {
+            None => bytes.extend_from_slice(&tmp[..n as usize]),
+            Some(carrier) => {
+                carrier.receive(&tmp[..n as usize], &mut bytes);
+                carrier.write(c.fd);
+                if c.state == State::Shaking && carrier.is_open() {
+                    self.say_connect(i);
+                }
+            }
+        }
         while let Some((first, start, end)) = mqtt::next(&bytes) {
             let accepted = bytes.get(start + 1) == Some(&0);
             bytes.drain(..end);
@@ -202,7 +248,7 @@ impl Storm {
             (State::AwaitConnack, mqtt::CONNACK) if accepted && self.subscribe => {
                 c.state = State::AwaitSuback;
                 let filter = format!("idle/{}/{i}", self.tag);
-                write_fd(c.fd, &mqtt::subscribe(self.version, 1, &[filter], 0));
+                c.write(&mqtt::subscribe(self.version, 1, &[filter], 0));
                 false
             }
             (State::AwaitConnack, mqtt::CONNACK) => accepted,
@@ -217,7 +263,7 @@ impl Storm {
         self.done += 1;
         self.active -= 1;
         if self.churn {
-            write_fd(c.fd, &[mqtt::DISCONNECT << 4, 0]);
+            c.write(&[mqtt::DISCONNECT << 4, 0]);
             self.ep.remove(c.fd);
             close_fd(c.fd);
             c.state = State::Free;

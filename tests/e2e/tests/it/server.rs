@@ -7,7 +7,7 @@ use std::process::{Command, ExitStatus};
 
 use tempfile::TempDir;
 
-use crate::process::{Process, wait_for};
+use crate::process::{Process, finish, run, wait_for};
 
 /// What a test wants beside one MQTT listener on a free port.
 #[derive(Default)]
@@ -62,7 +62,8 @@ pub(crate) fn executable() -> PathBuf {
 pub(crate) struct Server {
     /// None when the environment names a running server.
     process: Option<Process>,
-    addresses: HashMap<String, SocketAddr>,
+    /// By the listener's name, as `listeners.json` says it.
+    addresses: HashMap<String, String>,
     folder: TempDir,
 }
 
@@ -70,10 +71,9 @@ impl Server {
     /// Starts one with one MQTT listener and nothing else configured.
     pub(crate) fn start() -> Server {
         if let Ok(target) = std::env::var("MANIFOLD_TEST_TARGET") {
-            let address = target.parse().expect("MANIFOLD_TEST_TARGET is address:port");
             return Server {
                 process: None,
-                addresses: HashMap::from([("mqtt".into(), address)]),
+                addresses: HashMap::from([("mqtt".into(), target)]),
                 folder: tempfile::tempdir().expect("a temporary folder"),
             };
         }
@@ -112,7 +112,7 @@ impl Server {
         for entry in list.as_array().expect("a list of listeners") {
             let name = entry["name"].as_str().expect("a listener has a name").to_owned();
             let address = entry["address"].as_str().expect("a listener has an address");
-            self.addresses.insert(name, address.parse().expect("address:port"));
+            self.addresses.insert(name, address.to_owned());
         }
         self.process = Some(process);
     }
@@ -122,9 +122,43 @@ impl Server {
         self.folder.path().join("data")
     }
 
+    /// Starts one with a whole configuration file and files beside it, which `folder` holds.
+    pub(crate) fn start_in(folder: TempDir, text: &str) -> Server {
+        refuse_foreign_target();
+        std::fs::write(folder.path().join("manifold.toml"), text).expect("the folder is ours");
+        let mut server = Server { process: None, addresses: HashMap::new(), folder };
+        server.launch();
+        server
+    }
+
+    /// The folder of the configuration file.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// The address of the MQTT listener.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.addresses["mqtt"]
+        self.address_of("mqtt")
+    }
+
+    /// The address of a listener with a port.
+    pub(crate) fn address_of(&self, name: &str) -> SocketAddr {
+        self.addresses[name].parse().expect("address:port")
+    }
+
+    /// A command of the program for this server's operator, run to its end; what it wrote.
+    pub(crate) fn operate(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(executable());
+        run(command.args(arguments).arg("--data-dir").arg(self.data_dir()))
+    }
+
+    /// The same for a command that must fail.
+    pub(crate) fn operate_in_vain(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(executable());
+        let (status, said) =
+            finish(command.args(arguments).arg("--data-dir").arg(self.data_dir()));
+        assert!(!status.success(), "{arguments:?} did not fail: {said}");
+        said
     }
 
     /// The port of the MQTT listener, for a command line.
