@@ -136,10 +136,12 @@ impl<'a> Bench<'a> {
         let mut outcome = Outcome::new(scenario);
         for _ in 0..self.options.repeat {
             for &kind in scenario.servers {
-                let server = Server::start(kind, &self.programs, &self.cores)?;
+                let road = scenario.road;
+                let server = Server::start(kind, road, &self.programs, &self.cores)?;
                 let run = match scenario.method {
                     Method::Load => vec![self.load(scenario, &server)?],
                     Method::Neighbours => self.neighbours(scenario, &server)?,
+                    Method::Handshakes => self.handshakes(scenario, &server)?,
                 };
                 outcome.add(kind, run);
             }
@@ -150,7 +152,7 @@ impl<'a> Bench<'a> {
     /// One run of the load generator; returns what it printed.
     fn load(&self, scenario: &Scenario, server: &Server) -> Result<Value> {
         let mut load = self.mqttload(scenario.mode, server);
-        load.args(scenario.arguments);
+        load.args(scenario.arguments).args(["--road", scenario.road]);
         load.args(["--conns", &self.connections(19_000).to_string()]);
         load.args(["--secs", &self.options.secs.to_string()]);
         if self.options.quick {
@@ -172,6 +174,20 @@ impl<'a> Bench<'a> {
         // Longer than the load beside it; it is ended after that.
         command.args(["--secs", &(self.options.secs + 60.0).to_string()]);
         let neighbours = Running::start_until_ready(&mut command)?;
+        let beside = self.load(scenario, server)?;
+        drop(neighbours);
+        Ok(vec![alone, beside])
+    }
+
+    /// The load alone, then beside handshakes, whose clients give way to it.
+    fn handshakes(&self, scenario: &Scenario, server: &Server) -> Result<Vec<Value>> {
+        let alone = self.load(scenario, server)?;
+        let parallel = if self.options.quick { "100" } else { "1000" };
+        let mut command = self.cores.for_load_that_yields(&self.programs.mqttload);
+        command.args(["storm", "--port", &server.port.to_string(), "--road", scenario.road]);
+        // More than it can make; it is ended after the load.
+        command.args(["--churn", "1000000", "--parallel", parallel, "--limit", "600"]);
+        let neighbours = Running::start(command.stdout(Stdio::null()))?;
         let beside = self.load(scenario, server)?;
         drop(neighbours);
         Ok(vec![alone, beside])

@@ -39,6 +39,13 @@ impl Cores {
     pub(crate) fn for_load(&self, program: impl AsRef<Path>) -> Command {
         pinned(self.load, program.as_ref())
     }
+
+    /// The same for work that gives way to the load that is measured.
+    pub(crate) fn for_load_that_yields(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = pinned(self.load, Path::new("nice"));
+        command.args(["-n", "19"]).arg(program.as_ref());
+        command
+    }
 }
 
 /// The program on a core. `taskset` becomes the program, so the process id is the program's.

@@ -11,6 +11,8 @@ pub(crate) enum Method {
     Load,
     /// The load generator alone, then again beside bad neighbours.
     Neighbours,
+    /// The load generator alone, then again beside many handshakes at once.
+    Handshakes,
 }
 
 /// What must be reached, without the allowance for noise.
@@ -43,6 +45,8 @@ pub(crate) struct Scenario {
     /// Mode and options of the load generator.
     pub(crate) mode: &'static str,
     pub(crate) arguments: &'static [&'static str],
+    /// What carries MQTT: an option of the load generator and the transport of the listener.
+    pub(crate) road: &'static str,
     pub(crate) method: Method,
     pub(crate) servers: &'static [Kind],
     pub(crate) figures: &'static [Figure],
@@ -86,6 +90,21 @@ const fn p99(name: &'static str) -> Figure {
     }
 }
 
+const IDLE: &[Figure] = &[
+    Figure {
+        name: "memory for a connection, bytes",
+        digits: 0,
+        goal: Goal::None,
+        value: |run| number(run.first()?, "/bytes_per_conn"),
+    },
+    Figure {
+        name: "CPU for a connect, µs",
+        digits: 0,
+        goal: Goal::None,
+        value: |run| number(run.first()?, "/srv_cpu_ms_per_1k_conns"),
+    },
+];
+
 const IDLE_BYTES_MAX: f64 = 2.5 * 1024.0;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -94,6 +113,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         about: "50 publishers, each with one subscriber, QoS 0",
         mode: "pairs",
         arguments: &["--qos", "0"],
+        road: "tcp",
         method: Method::Load,
         servers: ALL,
         figures: &[cpu(Goal::OfMosquitto(0.15)), RATE],
@@ -103,6 +123,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         about: "50 publishers, each with one subscriber, QoS 1",
         mode: "pairs",
         arguments: &["--qos", "1"],
+        road: "tcp",
         method: Method::Load,
         servers: ALL,
         figures: &[cpu(Goal::OfMosquitto(0.15)), RATE],
@@ -112,6 +133,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         about: "50 publishers, each with one subscriber, QoS 2",
         mode: "pairs",
         arguments: &["--qos", "2"],
+        road: "tcp",
         method: Method::Load,
         servers: ALL,
         figures: &[cpu(Goal::OfMosquitto(0.15)), RATE],
@@ -121,6 +143,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         about: "1 publisher to 1000 subscribers, QoS 0",
         mode: "fanout",
         arguments: &["--subs", "1000", "--window", "10"],
+        road: "tcp",
         method: Method::Load,
         servers: ALL,
         figures: &[cpu(Goal::OfMosquitto(0.25)), RATE],
@@ -130,6 +153,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         about: "1000 publishers to 1 subscriber, QoS 0",
         mode: "fanin",
         arguments: &["--pubs", "1000", "--qos", "0", "--window", "10"],
+        road: "tcp",
         method: Method::Load,
         servers: ALL,
         figures: &[cpu(Goal::OfMosquitto(0.25)), RATE],
@@ -139,6 +163,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         about: "1000 publishers to 1 subscriber, QoS 1, one message in flight each",
         mode: "fanin",
         arguments: &["--pubs", "1000", "--qos", "1", "--window", "1"],
+        road: "tcp",
         method: Method::Load,
         servers: ALL,
         figures: &[cpu(Goal::None), RATE],
@@ -148,6 +173,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         about: "connections without subscription",
         mode: "storm",
         arguments: &["--hold", "3"],
+        road: "tcp",
         method: Method::Load,
         servers: BROKERS,
         figures: &[
@@ -170,6 +196,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         about: "100 000 filters with a `+` in them, each message matches one",
         mode: "scale",
         arguments: &[],
+        road: "tcp",
         method: Method::Load,
         servers: BROKERS,
         figures: &[
@@ -191,6 +218,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         about: "100 000 retained messages, and a new subscriber to all of them",
         mode: "retain",
         arguments: &[],
+        road: "tcp",
         method: Method::Load,
         servers: BROKERS,
         figures: &[
@@ -219,6 +247,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         about: "20 000 messages a second over 50 pairs, QoS 0",
         mode: "pairs",
         arguments: &["--qos", "0", "--rate", "20000"],
+        road: "tcp",
         method: Method::Load,
         servers: ALL,
         figures: &[cpu(Goal::None), p50("latency p50, µs"), p99("latency p99, µs")],
@@ -229,6 +258,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
                 never reads and 5000 silent connections",
         mode: "pairs",
         arguments: &["--qos", "0", "--rate", "2000"],
+        road: "tcp",
         method: Method::Neighbours,
         servers: ALL,
         figures: &[
@@ -243,6 +273,84 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
                 name: "latency p99, beside ÷ alone",
                 digits: 2,
                 goal: Goal::None,
+                value: |run| {
+                    let p99 = |run| number(run, "/latency/p99_us");
+                    Some(p99(run.get(1)?)? / p99(run.first()?)?)
+                },
+            },
+        ],
+    },
+    Scenario {
+        name: "pairs-qos0-tls",
+        about: "the same as pairs-qos0 over TLS",
+        mode: "pairs",
+        arguments: &["--qos", "0"],
+        road: "tls",
+        method: Method::Load,
+        servers: BROKERS,
+        figures: &[cpu(Goal::None), RATE],
+    },
+    Scenario {
+        name: "pairs-qos0-ws",
+        about: "the same as pairs-qos0 over WebSocket",
+        mode: "pairs",
+        arguments: &["--qos", "0"],
+        road: "ws",
+        method: Method::Load,
+        servers: BROKERS,
+        figures: &[cpu(Goal::None), RATE],
+    },
+    Scenario {
+        name: "pairs-qos0-wss",
+        about: "the same as pairs-qos0 over WebSocket over TLS",
+        mode: "pairs",
+        arguments: &["--qos", "0"],
+        road: "wss",
+        method: Method::Load,
+        servers: BROKERS,
+        figures: &[cpu(Goal::None), RATE],
+    },
+    Scenario {
+        name: "idle-tls",
+        about: "connections without subscription over TLS",
+        mode: "storm",
+        arguments: &["--hold", "1"],
+        road: "tls",
+        method: Method::Load,
+        servers: BROKERS,
+        figures: IDLE,
+    },
+    Scenario {
+        name: "idle-ws",
+        about: "connections without subscription over WebSocket",
+        mode: "storm",
+        arguments: &["--hold", "1"],
+        road: "ws",
+        method: Method::Load,
+        servers: BROKERS,
+        figures: IDLE,
+    },
+    Scenario {
+        name: "handshakes",
+        about: "2000 messages a second over 50 pairs with TLS, alone and beside 1000 clients that \
+                make TLS handshakes at once, again and again",
+        mode: "pairs",
+        arguments: &["--qos", "0", "--rate", "2000"],
+        road: "tls",
+        method: Method::Handshakes,
+        servers: BROKERS,
+        figures: &[
+            p99("latency p99 alone, µs"),
+            Figure {
+                name: "latency p99 beside them, µs",
+                digits: 0,
+                goal: Goal::None,
+                value: |run| number(run.get(1)?, "/latency/p99_us"),
+            },
+            Figure {
+                name: "latency p99, beside ÷ alone",
+                digits: 2,
+                goal: Goal::AtMost(2.0),
                 value: |run| {
                     let p99 = |run| number(run, "/latency/p99_us");
                     Some(p99(run.get(1)?)? / p99(run.first()?)?)

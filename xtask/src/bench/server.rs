@@ -45,7 +45,7 @@ pub(crate) struct Programs {
 pub(crate) struct Running(Child);
 
 impl Running {
-    fn start(command: &mut Command) -> Result<Self> {
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
         let shown = crate::display(command);
         command.stdin(Stdio::null());
         Ok(Self(command.spawn().with_context(|| format!("cannot start `{shown}`"))?))
@@ -97,14 +97,24 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(kind: Kind, programs: &Programs, cores: &Cores) -> Result<Self> {
+    /// Starts it with a listener for what `road` says.
+    pub(crate) fn start(
+        kind: Kind,
+        road: &str,
+        programs: &Programs,
+        cores: &Cores,
+    ) -> Result<Self> {
         std::fs::create_dir_all(&programs.folder).context("cannot make the folder for data")?;
+        if has_tls(road) {
+            make_certificate(&programs.folder)?;
+        }
         match kind {
-            Kind::Manifold => start_manifold(programs, cores),
+            Kind::Manifold => start_manifold(road, programs, cores),
             Kind::Mosquitto => {
                 let port = free_port()?;
                 let file = programs.folder.join("mosquitto.conf");
-                std::fs::write(&file, mosquitto_config(port)).context("cannot write its file")?;
+                let text = mosquitto_config(port, road, &programs.folder);
+                std::fs::write(&file, text).context("cannot write its file")?;
                 let mut command = cores.for_server(mosquitto());
                 command.arg("-c").arg(file).stdout(Stdio::null()).stderr(Stdio::null());
                 start_on(kind, port, &mut command)
@@ -126,13 +136,14 @@ impl Server {
 
 /// Its configuration has one listener on a port that the system chooses; the server names it in
 /// `listeners.json`.
-fn start_manifold(programs: &Programs, cores: &Cores) -> Result<Server> {
+fn start_manifold(road: &str, programs: &Programs, cores: &Cores) -> Result<Server> {
     let data = programs.folder.join("data");
     if data.exists() {
         std::fs::remove_dir_all(&data).context("cannot remove old data")?;
     }
     let file = programs.folder.join("manifold.toml");
-    std::fs::write(&file, MANIFOLD_CONFIG).context("cannot write its file")?;
+    let text = manifold_config(road, &programs.folder);
+    std::fs::write(&file, text).context("cannot write its file")?;
     let mut command = cores.for_server(&programs.manifold);
     command.arg("serve").arg("--config").arg(file).arg("--data-dir").arg(&data);
     let mut running = Running::start(command.stdout(Stdio::null()))?;
@@ -165,26 +176,53 @@ fn mosquitto() -> PathBuf {
     if debian.exists() { debian } else { PathBuf::from("mosquitto") }
 }
 
-/// It says nothing but errors: lines of a log would stand between those of the benchmark.
-const MANIFOLD_CONFIG: &str = "\
-shards = 1
+fn has_tls(road: &str) -> bool {
+    matches!(road, "tls" | "wss")
+}
 
-[log]
-level = \"error\"
-
-[store]
-durability = \"off\"
-
-[[listener]]
-name = \"mqtt\"
-gateway = \"mqtt\"
-transport = \"tcp\"
-bind = \"127.0.0.1:0\"
-";
-
-fn mosquitto_config(port: u16) -> String {
-    format!(
-        "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_type none\n\
-         set_tcp_nodelay true\nmax_inflight_messages 2000\nmax_queued_messages 200000\n"
+/// `server.pem` and `server.key`: ECDSA P-256, the same for every server.
+fn make_certificate(folder: &Path) -> Result<()> {
+    if folder.join("server.pem").exists() {
+        return Ok(());
+    }
+    crate::quiet(
+        Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
+            .args(["-nodes", "-days", "3650", "-subj", "/CN=localhost"])
+            .args(["-keyout", "server.key", "-out", "server.pem"])
+            .current_dir(folder),
     )
+}
+
+/// It says nothing but errors: lines of a log would stand between those of the benchmark.
+fn manifold_config(road: &str, folder: &Path) -> String {
+    let mut text = format!(
+        "shards = 1\n[log]\nlevel = \"error\"\n[store]\ndurability = \"off\"\n[[listener]]\n\
+         name = \"mqtt\"\ngateway = \"mqtt\"\ntransport = \"{road}\"\nbind = \"127.0.0.1:0\"\n"
+    );
+    if has_tls(road) {
+        let path = |name| folder.join(name).display().to_string();
+        text += &format!(
+            "[listener.tls]\ncertificate = {:?}\nkey = {:?}\n",
+            path("server.pem"),
+            path("server.key")
+        );
+    }
+    text
+}
+
+fn mosquitto_config(port: u16, road: &str, folder: &Path) -> String {
+    let mut text = format!(
+        "user root\nlistener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n\
+         log_type none\nset_tcp_nodelay true\nmax_inflight_messages 2000\n\
+         max_queued_messages 200000\n"
+    );
+    if matches!(road, "ws" | "wss") {
+        text += "protocol websockets\n";
+    }
+    if has_tls(road) {
+        let path = |name| folder.join(name).display().to_string();
+        text += &format!("certfile {}\nkeyfile {}\n", path("server.pem"), path("server.key"));
+    }
+    text
 }
