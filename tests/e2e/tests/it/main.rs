@@ -23,6 +23,7 @@ mod paho;
 mod pki;
 mod process;
 mod proxied;
+mod reload;
 mod roads;
 mod rumqttc;
 mod rumqttc_v5;

@@ -11,9 +11,9 @@ use crate::process::{python, run};
 use crate::server::Server;
 
 /// The user of the tests' clients.
-const USER: &str = "ann";
+pub(crate) const USER: &str = "ann";
 /// Its password, which must not appear in any log.
-const PASSWORD: &str = "ann's secret";
+pub(crate) const PASSWORD: &str = "ann's secret";
 
 /// What carries MQTT; also the name of the listener.
 pub(crate) const ROADS: [&str; 5] = ["tcp", "tls", "ws", "wss", "unix"];
@@ -60,7 +60,7 @@ pub(crate) fn script(server: &Server, road: &str, version: &str, case: &str) -> 
 }
 
 /// A server that lets only the user in, and its file's rules.
-fn guarded(more: &str, tables: &str) -> Server {
+pub(crate) fn guarded(more: &str, tables: &str) -> Server {
     server(&format!("authentication = [\"users\"]\n{more}"), tables)
 }
 
