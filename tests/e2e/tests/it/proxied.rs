@@ -36,7 +36,7 @@ fn haproxy(server: &Server, front: &str, back: &str) -> Haproxy {
         server.address()
     );
     std::fs::write(&file, text).expect("the folder is ours");
-    let mut process = Process::start(python("haproxy.py").arg(&file));
+    let mut process = Process::start(python("run_haproxy.py").arg(&file));
     process.wait_for_line("\n");
     let port = process.stdout().trim().to_owned();
     Haproxy { _process: process, port }

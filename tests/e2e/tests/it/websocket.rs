@@ -47,7 +47,7 @@ fn mqttjs_does_over_websocket_what_it_does_over_tcp() {
 fn websocat_gets_a_connack() {
     let server = server("");
     let url = format!("ws://{}/mqtt", server.address());
-    let said = run(python("websocat.py").arg(url));
+    let said = run(python("run_websocat.py").arg(url));
     assert_eq!(said.trim(), "20020000", "CONNACK in hexadecimal");
 }
 

@@ -1,4 +1,4 @@
-"""websocat as a client: `websocat.py URL`; prints in hexadecimal what a CONNECT is answered by."""
+"""websocat as a client: `run_websocat.py URL`; prints in hexadecimal what a CONNECT is answered by."""
 
 import os
 import subprocess

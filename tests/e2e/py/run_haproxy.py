@@ -1,4 +1,4 @@
-"""haproxy on a free port: `haproxy.py CONFIG`.
+"""haproxy on a free port: `run_haproxy.py CONFIG`.
 
 The configuration binds `fd@${FD}`, a listening socket that is opened here, since haproxy cannot
 tell which port it got. The port is the only line on standard output.

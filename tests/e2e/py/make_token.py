@@ -1,4 +1,4 @@
-"""A JSON Web Token by PyJWT: `token.py ALGORITHM KEY_FILE CLAIMS [KEY_ID]`.
+"""A JSON Web Token by PyJWT: `make_token.py ALGORITHM KEY_FILE CLAIMS [KEY_ID]`.
 
 CLAIMS is JSON; `exp` and `nbf` in it are seconds from now.
 """
