@@ -11,6 +11,7 @@
 // All of it is test code, helpers too: a surprise ends the test.
 #![allow(clippy::indexing_slicing, clippy::print_stderr)]
 
+mod access;
 mod aiomqtt;
 mod daemon;
 mod gmqtt;

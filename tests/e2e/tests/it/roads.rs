@@ -73,7 +73,6 @@ fn everywhere(server: &Server, case: &str) {
     }
 }
 
-
 #[test]
 fn messages_pass_over_every_road() {
     everywhere(&guarded("", ""), "works");

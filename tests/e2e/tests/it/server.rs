@@ -155,8 +155,7 @@ impl Server {
     /// The same for a command that must fail.
     pub(crate) fn operate_in_vain(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(executable());
-        let (status, said) =
-            finish(command.args(arguments).arg("--data-dir").arg(self.data_dir()));
+        let (status, said) = finish(command.args(arguments).arg("--data-dir").arg(self.data_dir()));
         assert!(!status.success(), "{arguments:?} did not fail: {said}");
         said
     }

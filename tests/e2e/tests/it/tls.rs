@@ -85,8 +85,9 @@ fn the_name_that_a_client_asks_for_chooses_the_certificate() {
         authority.server("one", &["one.example"]);
         authority.server("many", &["*.many.example"]);
     };
-    let sni = "[listener.tls.sni]\n\"one.example\" = [\"one.pem\", \"one.key\"]\n\
-               \"*.many.example\" = [\"many.pem\", \"many.key\"]\n";
+    let sni = "[listener.tls.sni.\"one.example\"]\ncertificate = \"one.pem\"\nkey = \"one.key\"\n\
+               [listener.tls.sni.\"*.many.example\"]\ncertificate = \"many.pem\"\n\
+               key = \"many.key\"\n";
     let server = server(prepare, "", sni, "");
     for (name, subject) in [
         ("one.example", "CN = one"),
@@ -107,12 +108,11 @@ fn clients_prove_themselves_by_certificates() {
         authority.client("revoked", 2);
         authority.revoke("clients.crl", &[2]);
     };
-    let tls = "client_ca = \"ca.pem\"\nclient_auth = \"required\"\ncrl = \"clients.crl\"\n";
+    let tls = "client_ca = \"ca.pem\"\nclient_auth = \"required\"\ncrl = [\"clients.crl\"]\n";
     let server = server(prepare, "", tls, "");
     let with = |name: &str| [format!("{name}.pem"), format!("{name}.key")];
-    let hello_with = |[certificate, key]: [String; 2]| {
-        hello(&server, &["-cert", &certificate, "-key", &key])
-    };
+    let hello_with =
+        |[certificate, key]: [String; 2]| hello(&server, &["-cert", &certificate, "-key", &key]);
     let (welcome, said) = hello_with(with("good"));
     assert!(welcome, "{said}");
     let (welcome, said) = hello_with(with("revoked"));

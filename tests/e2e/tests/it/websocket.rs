@@ -66,7 +66,8 @@ fn packets_need_not_be_messages() {
 #[test]
 fn broken_frames_are_answered_by_their_code() {
     let server = server("");
-    for name in ["text", "unmasked", "reserved_bits", "unknown_opcode", "long_control", "lone_end"] {
+    for name in ["text", "unmasked", "reserved_bits", "unknown_opcode", "long_control", "lone_end"]
+    {
         case(&server, name);
     }
 }
