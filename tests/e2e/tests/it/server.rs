@@ -9,6 +9,30 @@ use tempfile::TempDir;
 
 use crate::process::{Process, finish, run, wait_for};
 
+/// Every secret that a test uses: none of them may appear in a log or an answer of the server.
+pub(crate) const SECRETS: &[&str] = &[
+    "ann's secret",
+    "a secret of tokens, long enough for HMAC",
+    "another secret which the server does not know",
+    "first password",
+    "second password",
+    "any password",
+    "their password",
+    "scram password",
+    "a bearer token",
+    // The signature of a token by hand has none; any other ends in its own.
+    "eyJhbGciOi",
+    "PRIVATE KEY",
+];
+
+/// Fails if a secret is in what the server said or answered.
+pub(crate) fn assert_no_secret(said: &str) {
+    for secret in SECRETS {
+        let line = said.lines().find(|line| line.contains(secret));
+        assert!(line.is_none(), "the secret {secret:?} stands in {line:?}");
+    }
+}
+
 /// What a test wants beside one MQTT listener on a free port.
 #[derive(Default)]
 pub(crate) struct Config {
@@ -149,7 +173,9 @@ impl Server {
     /// A command of the program for this server's operator, run to its end; what it wrote.
     pub(crate) fn operate(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(executable());
-        run(command.args(arguments).arg("--data-dir").arg(self.data_dir()))
+        let said = run(command.args(arguments).arg("--data-dir").arg(self.data_dir()));
+        assert_no_secret(&said);
+        said
     }
 
     /// The same for a command that must fail.
@@ -157,6 +183,7 @@ impl Server {
         let mut command = Command::new(executable());
         let (status, said) = finish(command.args(arguments).arg("--data-dir").arg(self.data_dir()));
         assert!(!status.success(), "{arguments:?} did not fail: {said}");
+        assert_no_secret(&said);
         said
     }
 
@@ -206,6 +233,7 @@ impl Server {
         let Some(process) = &mut self.process else { return };
         let said = process.stderr() + &process.stdout();
         assert!(!said.contains("panicked"), "the server panicked:\n{}", tail(&said));
+        assert_no_secret(&said);
     }
 }
 
@@ -221,6 +249,7 @@ impl Drop for Server {
         }
         assert!(died.is_none(), "the server died ({died:?}):\n{}", tail(&said));
         assert!(!said.contains("panicked"), "the server panicked:\n{}", tail(&said));
+        assert_no_secret(&said);
     }
 }
 
