@@ -17,6 +17,6 @@ print(answer.hex())
 # DISCONNECT, after which the server closes the connection and websocat ends.
 process.stdin.write(bytes.fromhex("e000"))
 process.stdin.flush()
-process.stdout.read()
 process.stdin.close()
+process.stdout.read()
 process.wait(LIMIT)

@@ -6,7 +6,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::pki::Authority;
-use crate::process::{Process, finish, node, python, run};
+use crate::process::{Process, finish, line_by_line, node, python, run};
 use crate::server::Server;
 
 /// One listener on TCP with `listener` in its table; `tables` are the rest of the file.
@@ -136,7 +136,7 @@ fn a_session_ends_with_its_token() {
                   secret_file = \"secret.txt\"\nleeway = \"0s\"\n";
     let server = server(folder, "authentication = [\"tokens\"]", tables);
     let token = token("HS256", &key, r#"{"sub": "ann", "exp": 3}"#, &[]);
-    let mut subscriber = Command::new("mosquitto_sub");
+    let mut subscriber = line_by_line("mosquitto_sub");
     subscriber.args(["-h", "127.0.0.1", "-p", &server.port(), "-V", "5", "-d", "-t", "t"]);
     let mut subscriber = Process::start(subscriber.args(["-u", "x", "-P", &token]));
     subscriber.wait_for_line("Subscribed");
@@ -280,7 +280,7 @@ fn changed_rules_end_standing_subscriptions() {
         format!("[[acl]]\nallow = [\"publish\", \"subscribe\"]\ntopics = [{topics}]\n")
     };
     let server = server(folder(), "", &rules("\"a/#\", \"b/#\""));
-    let mut subscriber = Command::new("mosquitto_sub");
+    let mut subscriber = line_by_line("mosquitto_sub");
     subscriber.args(["-h", "127.0.0.1", "-p", &server.port(), "-V", "5", "-d", "-v"]);
     subscriber.args(["-t", "a/+", "-t", "b/+", "-t", "$share/g/a/+", "-i", "listener"]);
     let mut subscriber = Process::start(&mut subscriber);

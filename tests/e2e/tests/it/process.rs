@@ -114,6 +114,13 @@ impl Drop for Process {
     }
 }
 
+/// A program whose output comes line by line, though nobody is at a terminal.
+pub(crate) fn line_by_line(program: &str) -> Command {
+    let mut command = Command::new("stdbuf");
+    command.args(["-oL", program]);
+    command
+}
+
 /// Runs a program to its end; returns how it ended and all that it wrote.
 pub(crate) fn finish(command: &mut Command) -> (ExitStatus, String) {
     let mut process = Process::start(command);

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::pki::Authority;
-use crate::process::{Process, finish, python, run};
+use crate::process::{Process, finish, line_by_line, python, run};
 use crate::server::Server;
 
 /// One listener behind a proxy; `tables` are the rest of the file.
@@ -53,7 +53,7 @@ fn publish(port: &str, from: &str, client: &str, topic: &str, more: &[&str]) -> 
 
 /// `mosquitto_sub` that stays connected through the proxy, and what the operator sees of it.
 fn shown(server: &Server, port: &str, from: &str, more: &[&str]) -> Value {
-    let mut command = Command::new("mosquitto_sub");
+    let mut command = line_by_line("mosquitto_sub");
     command.args(["-h", "127.0.0.1", "-p", port, "-A", from, "-i", "watcher", "-V", "5", "-d"]);
     let mut subscriber = Process::start(command.args(["-t", "city/#"]).args(more));
     subscriber.wait_for_line("Subscribed");
