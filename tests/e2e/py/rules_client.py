@@ -34,6 +34,7 @@ def check(condition, message):
 class Client:
     def __init__(self, port, client_id, will=None, user=None):
         self.events = queue.Queue()
+        self.messages = []
         version = mqtt.CallbackAPIVersion.VERSION2
         self.mqtt = mqtt.Client(version, client_id, protocol=5, reconnect_on_failure=False)
         if will:
@@ -51,9 +52,15 @@ class Client:
         self.code = self.wait("connack")
 
     def wait(self, kind):
-        event = self.events.get(timeout=LIMIT)
-        check(event[0] == kind, f"got {event}, wanted {kind}")
-        return event[1]
+        if kind == "message" and self.messages:
+            return self.messages.pop(0)
+        while True:
+            event = self.events.get(timeout=LIMIT)
+            if event[0] == kind:
+                return event[1]
+            # A message may come before the acknowledgement of the publish that caused it.
+            check(event[0] == "message", f"got {event}, wanted {kind}")
+            self.messages.append(event[1])
 
     def subscribe(self, topic):
         self.mqtt.subscribe(topic, 1)

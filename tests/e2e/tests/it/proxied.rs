@@ -105,7 +105,7 @@ fn the_certificate_that_a_proxy_has_seen_is_evidence() {
     let listener = "proxy_protocol = \"v2\"\nproxy_protocol_from = [\"127.0.0.0/8\"]\n\
                     authentication = [\"certificates\"]";
     let tables = "[authentication.certificates]\ntype = \"certificate\"\n\
-                  [[acl]]\nallow = [\"publish\", \"subscribe\"]\ncertificate = \"meter-*\"\n\
+                  [[acl]]\nallow = [\"publish\", \"subscribe\"]\ncertificate.common_name = \"meter-*\"\n\
                   topics = [\"city/%u/#\", \"city/#\"]\n";
     let server = server(folder, listener, tables);
     let proxy = haproxy(&server, &front, back);

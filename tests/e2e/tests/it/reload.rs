@@ -95,7 +95,9 @@ async fn publish(
 fn certificates_and_rules_change_under_a_thousand_publishers() {
     rlimit::increase_nofile_limit(u64::from(CLIENTS) + 1_000).expect("more open files");
     let rule = "[[acl]]\nallow = [\"publish\", \"subscribe\"]\ntopics = [\"free/#\"]\n";
-    let server = roads::guarded("", rule);
+    // A slow machine may need its time for so many handshakes.
+    let tables = format!("[handshakes]\ntimeout = \"60s\"\n{rule}");
+    let server = roads::guarded("", &tables);
     let counts = Arc::new(Counts::default());
     let (stop, stopped) = watch::channel(false);
     let tls = tls(&server);
