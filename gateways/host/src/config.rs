@@ -266,7 +266,7 @@ impl Default for HostLimits {
             write_stall_timeout_s: 60,
             close_timeout_s: 5,
             linger_timeout_s: 2,
-            linger_bytes_max: 256 * 1024,
+            linger_bytes_max: 4 << 20,
             accepts_per_turn_max: 64,
             accept_pause_ms: 1_000,
             mail_per_turn_max: 16_384,

@@ -65,7 +65,11 @@ fn properties<'p>(
             .then_some(config.max_packet_size),
         //= mqtt5:3.1.3-7
         //= mqtt5:3.2.2-16
-        assigned_client_id: connected.assigned_client_id.as_deref(),
+        //= mqtt5:3.2.2-16
+        assigned_client_id: connected
+            .assigned_client_id
+            .as_deref()
+            .or_else(|| opening.is_named.then_some(&*opening.client_id)),
         topic_alias_maximum: (config.topic_alias_max_in > 0).then_some(config.topic_alias_max_in),
         wildcard_subscription_available: unless_available(config.wildcard_available),
         subscription_ids_available: unless_available(config.subscription_ids_available),

@@ -15,6 +15,8 @@ pub(crate) struct Opening {
     pub(crate) version: Version,
     pub(crate) is_bridge: bool,
     pub(crate) client_id: Box<str>,
+    /// Whether that is from its certificate and it sent none itself, so that it has to be told.
+    pub(crate) is_named: bool,
     pub(crate) keep_alive: KeepAlive,
     pub(crate) expiry: Expiry,
     pub(crate) max_packet_size: u32,
@@ -73,6 +75,7 @@ impl Opening {
             version: connect.version,
             is_bridge: connect.bridge,
             client_id: connect.client_id.into(),
+            is_named: false,
             keep_alive: KeepAlive::new(connect.keep_alive_s, connect.version, config),
             expiry,
             max_packet_size: p.max_packet_size.unwrap_or(u32::MAX),

@@ -88,7 +88,19 @@ impl MqttMachine {
         link: &LinkFacts,
         context: &mut Context<'_, '_>,
     ) {
-        let opening = Opening::new(connect, &self.config);
+        let asks_for_name = connect.client_id.is_empty();
+        let certified;
+        let connect = match &link.client_id {
+            Some(client_id) => {
+                certified = Connect { client_id, ..connect.clone() };
+                &certified
+            }
+            None => connect,
+        };
+        let opening = Opening {
+            is_named: asks_for_name && link.client_id.is_some(),
+            ..Opening::new(connect, &self.config)
+        };
         if let Err(fault) = connect::check(connect, &self.config) {
             return refuse(&opening, fault, context);
         }

@@ -106,7 +106,7 @@ def retained(port):
 @case
 def wildcards(port):
     client = Client(port, "c")
-    for topic in ["#", "+/#", "+", "free", "free/../secret", "secret/+", "/#", "+/a"]:
+    for topic in ["#", "+/#", "+", "free", "secret/+", "/#", "+/a"]:
         if topic == "free":
             # The parent of `free/#` is covered by it.
             check(client.subscribe(topic) == 1, topic)

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, QoS, Transport};
+use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, NetworkOptions, Packet, QoS, Transport};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 
 use crate::pki::Authority;
 use crate::process::wait_for;
@@ -54,40 +54,42 @@ fn client(server: &Server, number: u32, tls: &Transport) -> (AsyncClient, EventL
     if road == "tls" {
         options.set_transport(tls.clone());
     }
-    AsyncClient::new(options, 10)
+    let (client, mut events) = AsyncClient::new(options, 10);
+    let mut network = NetworkOptions::new();
+    network.set_connection_timeout(WHOLE_LIMIT.as_secs());
+    events.set_network_options(network);
+    (client, events)
 }
 
-/// Publishes until told to stop, and counts what comes back.
-async fn publish(
-    (client, mut events): (AsyncClient, EventLoop),
-    number: u32,
-    counts: Arc<Counts>,
-    mut stop: watch::Receiver<bool>,
-) {
+/// Counts what comes back, until told to stop. The event loop must not be dropped while it connects,
+/// so nothing else is awaited beside it.
+async fn listen(mut events: EventLoop, number: u32, counts: Arc<Counts>) {
+    loop {
+        match events.poll().await {
+            Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                counts.connected.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(Event::Incoming(Packet::PubAck(_))) => {
+                counts.acknowledged.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                eprintln!("client {number}: {error}");
+                counts.lost.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+        }
+    }
+}
+
+/// Publishes for ever.
+async fn publish(client: AsyncClient, number: u32) {
     let topic = format!("free/fleet/{number}");
     let mut due = tokio::time::interval(PAUSE);
     loop {
-        tokio::select! {
-            event = events.poll() => match event {
-                Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                    counts.connected.fetch_add(1, Ordering::Relaxed);
-                }
-                Ok(Event::Incoming(Packet::PubAck(_))) => {
-                    counts.acknowledged.fetch_add(1, Ordering::Relaxed);
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    eprintln!("client {number}: {error}");
-                    counts.lost.fetch_add(1, Ordering::Relaxed);
-                    return;
-                }
-            },
-            _ = due.tick() => {
-                // A full queue is a client that waits for its acknowledgements.
-                let _ = client.try_publish(&topic, QoS::AtLeastOnce, false, "x");
-            }
-            _ = stop.changed() => return,
-        }
+        due.tick().await;
+        // A full queue is a client that waits for its acknowledgements.
+        let _ = client.try_publish(&topic, QoS::AtLeastOnce, false, "x");
     }
 }
 
@@ -99,7 +101,7 @@ fn certificates_and_rules_change_under_a_thousand_publishers() {
     let tables = format!("[handshakes]\ntimeout = \"60s\"\n{rule}");
     let server = roads::guarded("", &tables);
     let counts = Arc::new(Counts::default());
-    let (stop, stopped) = watch::channel(false);
+    let (stop, stopped) = oneshot::channel();
     let tls = tls(&server);
     let clients: Vec<_> = (0..CLIENTS).map(|number| client(&server, number, &tls)).collect();
     let fleet = {
@@ -107,14 +109,12 @@ fn certificates_and_rules_change_under_a_thousand_publishers() {
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime").block_on(async move {
-                let mut tasks = Vec::new();
-                for (number, client) in (0..).zip(clients) {
-                    let (counts, stopped) = (Arc::clone(&counts), stopped.clone());
-                    tasks.push(tokio::spawn(publish(client, number, counts, stopped)));
+                for (number, (client, events)) in (0..).zip(clients) {
+                    tokio::spawn(listen(events, number, Arc::clone(&counts)));
+                    tokio::spawn(publish(client, number));
                 }
-                for task in tasks {
-                    task.await.expect("no client panics");
-                }
+                // What is left ends with the runtime.
+                let _ = stopped.await;
             });
         })
     };
@@ -137,7 +137,7 @@ fn certificates_and_rules_change_under_a_thousand_publishers() {
             (count(&counts.acknowledged) >= target).then_some(())
         });
     }
-    stop.send(true).expect("they listen");
+    stop.send(()).expect("they listen");
     fleet.join().expect("no client panics");
     assert_eq!(count(&counts.connected), CLIENTS, "nobody connected again");
     assert_eq!(count(&counts.lost), 0, "links were lost");
