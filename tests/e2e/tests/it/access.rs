@@ -158,7 +158,7 @@ fn an_http_service_decides() {
     assert_eq!(with("ann", "good", "all/a"), Outcome::Denied, "the service's rules count");
     let questions = || service.stdout().lines().count() - 1;
     assert_eq!(questions(), 1, "the answer is remembered");
-    assert_eq!(with("ann", "bad", "http/ann/a"), refused(BAD));
+    assert_eq!(with("ann", "bad", "http/ann/a"), refused("Not authorized"));
     for user in ["deny", "ignore"] {
         let outcome = with(user, "x", "http/x");
         assert!(matches!(outcome, Outcome::Refused(_)), "{user}: {outcome:?}");
