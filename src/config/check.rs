@@ -1,6 +1,6 @@
 //! What no single value shows to be wrong.
 
-use super::{ClientAuth, Listener, ListenerTable, Node, ProxyProtocol, Transport};
+use super::{ClientAuth, Listener, ListenerLimits, ListenerTable, Node, ProxyProtocol, Transport};
 use crate::Registration;
 use crate::settings::{Bind, Place, TableReader, nearest, quoted};
 
@@ -190,6 +190,16 @@ fn refuse_name<'n>(
     let hint = hint.unwrap_or_else(|| format!("write a table [{table}.{name}]"));
     let allowed = (!known.is_empty()).then(|| quoted(&known));
     reader.complain(place, &format!("there is no [{table}.{name}]"), allowed, Some(hint));
+}
+
+/// Complains about limits of one listener, from wherever they come, that do not go together.
+pub(super) fn check_limits(reader: &mut TableReader<'_, '_>, limits: &ListenerLimits) {
+    if let (Some(min), Some(max)) = (limits.min_keep_alive, limits.max_keep_alive)
+        && min > max
+    {
+        let place = reader.place_of("limits");
+        reader.complain(&place, "`min_keep_alive` is above `max_keep_alive`", None, None);
+    }
 }
 
 /// Complains about listeners that do not go together.

@@ -146,6 +146,7 @@ fn read_listener(
     let zone = table.zone.0.as_ref().and_then(|name| node.zone.find(name));
     let levels: Vec<_> = [Some(&table.limits), zone].into_iter().flatten().collect();
     let limits = ListenerLimits::new(&levels, &node.limits);
+    check::check_limits(reader, &limits);
     match own.open(&limits) {
         Ok(gateway) => Some(Listener { table, registration, own, limits, gateway }),
         Err(what) => {

@@ -542,6 +542,29 @@ mod tests {
     }
 
     #[test]
+    fn lists_are_empty_or_one_value_only_where_that_is_said() {
+        let (one, two) = (Found::Integer(1), [Found::Integer(1), Found::Integer(2)]);
+        assert_eq!(read(Found::List(&two), &ANY), Ok(vec![1_u8, 2]));
+        assert!(matches!(read::<Vec<u8>>(Found::List(&[]), &ANY), Err(Refusal::Because(_))));
+        assert_eq!(read::<Vec<u8>>(one, &ANY), Err(Refusal::NotAllowed));
+        assert_eq!(read(Found::List(&[]), &ANY), Ok(List::<u8>(Vec::new())));
+        assert_eq!(read::<List<u8>>(one, &ANY), Err(Refusal::NotAllowed));
+        assert_eq!(read(one, &ANY), Ok(OneOrMore::<u8>(vec![1])));
+        assert_eq!(read(Found::List(&two), &ANY), Ok(OneOrMore::<u8>(vec![1, 2])));
+        assert!(read::<OneOrMore<u8>>(Found::List(&[]), &ANY).is_err());
+        assert_eq!(read::<OneOrMore<u8>>(Found::List(&two), &(0..=1)), Err(Refusal::NotAllowed));
+    }
+
+    #[test]
+    fn what_is_required_is_missing_until_it_is_good() {
+        let mut value = Required::<u8>::default();
+        assert!(value.is_missing() && value.read(Found::Integer(256), &ANY).is_err());
+        assert!(value.is_missing() && value.toml().is_none());
+        value.read(Found::Integer(7), &ANY).unwrap();
+        assert!(!value.is_missing() && *value == 7);
+    }
+
+    #[test]
     fn never_is_a_word() {
         assert_eq!(read::<Never<Lapse>>(Found::Text("never"), &ANY), Ok(Never(None)));
         assert_eq!(read(Found::Text("1s"), &ANY), Ok(Never(Some(Lapse::seconds(1)))));

@@ -191,3 +191,103 @@ impl Wired {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gateway_host::Bind;
+    use std::path::PathBuf;
+
+    fn config(folder: &Path, text: &str) -> Config {
+        let file = folder.join("city.toml");
+        let mut config =
+            Config::read(&file, text, crate::gateways()).unwrap_or_else(|c| panic!("{c}"));
+        config.node.data_dir = folder.join("data");
+        config
+    }
+
+    fn wired(text: &str) -> Wired {
+        let folder = tempfile::tempdir().unwrap();
+        build(&config(folder.path(), text), None).unwrap_or_else(|faults| panic!("{faults}"))
+    }
+
+    #[test]
+    fn a_listener_is_what_its_table_and_its_zone_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "[zone.a]\nmessage_rate = \"3/s, burst 4\"\nmax_subscriptions = 7\n\
+                    [[listener]]\nname = \"u\"\ntransport = \"unix\"\nbind = \"unix:u.sock\"\n\
+                    mode = \"660\"\nzone = \"a\"\nmax_connections = 5\n\
+                    [listener.sources]\nmax_connections = 2\n\
+                    [[listener]]\nname = \"plain\"\n";
+        let wired = build(&config(folder.path(), text), None).unwrap();
+        let [unix, plain] = &wired.listeners[..] else { panic!("two listeners") };
+        let path = folder.path().join("u.sock");
+        assert_eq!(unix.bind, Bind::Unix { path, mode: Some(0o660) });
+        let rate = unix.rates.message.unwrap();
+        assert_eq!((rate.per_second, rate.burst, unix.max_connections), (3, 4, 5));
+        assert_eq!(unix.rates.source.connections, Some(2));
+        let limits = unix.facts.session_limits.as_ref().unwrap();
+        assert_eq!(limits.subscriptions_max, 7);
+        assert!(plain.facts.session_limits.is_none() && plain.entrance.is_none());
+        assert!(plain.facts.allow_anonymous && wired.plugins.authorizer.is_none());
+    }
+
+    #[test]
+    fn what_stands_before_a_listener_is_what_its_table_says() {
+        let text = "[[listener]]\ntransport = \"ws\"\nproxy_protocol = \"v2\"\n\
+                    proxy_protocol_from = [\"10.0.0.0/8\"]\n\
+                    [listener.websocket]\npath = \"/city\"\norigins = [\"https://a.example\"]\n";
+        let wired = wired(text);
+        let entrance = wired.listeners[0].entrance.as_ref().unwrap();
+        let rules = entrance.websocket.as_ref().unwrap();
+        assert_eq!(rules.paths, ["/city".into()]);
+        assert_eq!(rules.origins, ["https://a.example".into()]);
+        assert_eq!(rules.protocols, ["mqtt".into(), "mqttv3.1".into()]);
+        assert_eq!(entrance.proxy.as_ref().unwrap().trusted, ["10.0.0.0/8".parse().unwrap()]);
+        assert!(entrance.tls.is_none());
+    }
+
+    #[test]
+    fn each_listener_has_its_chain_and_no_other() {
+        let text = "[authentication.a]\ntype = \"client-ids\"\nids = [\"a*\"]\n\
+                    [authentication.b]\ntype = \"certificate\"\n\
+                    [[listener]]\nname = \"one\"\nauthentication = [\"b\", \"a\"]\n\
+                    [[listener]]\nname = \"none\"\nbind = \"127.0.0.1:0\"\n";
+        let wired = wired(text);
+        assert_eq!(wired.plugins.chain("one").len(), 2);
+        assert!(wired.plugins.chain("none").is_empty());
+    }
+
+    #[test]
+    fn a_reload_keeps_what_it_should_not_cost() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "[flapping]\n[hashing]\nthreads = 1\n[authentication.a]\ntype = \"http\"\n\
+                    url = \"http://127.0.0.1:1/\"\n[[listener]]\nauthentication = [\"a\"]\n";
+        let first = build(&config(folder.path(), text), None).unwrap();
+        let same = build(&config(folder.path(), text), Some(&first)).unwrap();
+        let is_kept = |wired: &Wired| {
+            let (a, b) = (&first.plugins, &wired.plugins);
+            [
+                Arc::ptr_eq(&first.bans, &wired.bans),
+                Arc::ptr_eq(&a.chain("mqtt")[0], &b.chain("mqtt")[0]),
+                Arc::ptr_eq(&a.observers[1], &b.observers[1]),
+            ]
+        };
+        assert_eq!(is_kept(&same), [true; 3]);
+        let other = text.replace(":1/", ":2/").replace("[flapping]", "[flapping]\nwindow = \"1s\"");
+        let other = build(&config(folder.path(), &other), Some(&first)).unwrap();
+        assert_eq!(is_kept(&other), [true, false, false]);
+    }
+
+    #[test]
+    fn a_check_looks_at_nothing_in_the_data_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let data: PathBuf = folder.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(data.join("bans.json"), "broken").unwrap();
+        let config = config(folder.path(), "");
+        assert_eq!(check(&config), Ok(Vec::new()));
+        let faults = build(&config, None).err().unwrap();
+        assert!(faults.to_string().contains("bans.json"), "{faults}");
+    }
+}

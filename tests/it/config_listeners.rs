@@ -53,7 +53,7 @@ fn tls_needs_a_certificate_and_its_key() {
         heads("[[listener]]\ntransport = \"tls\"\n[listener.tls]\nkey = \"k.pem\"\n"),
         ["listener[0].tls.certificate: this key is missing"]
     );
-    let sni = format!("[listener.tls.sni.\"a.example\"]\ncertificate = \"a.pem\"\n");
+    let sni = "[listener.tls.sni.\"a.example\"]\ncertificate = \"a.pem\"\n";
     assert_eq!(
         heads(&format!("[[listener]]\ntransport = \"tls\"\n[listener.tls]\n{FILES}{sni}")),
         ["listener[0].tls.sni.a.example.key: this key is missing"]
@@ -202,6 +202,13 @@ fn rates_and_bounds_are_checked_in_zones_as_elsewhere() {
             "zone.a.max_inflight: value not allowed",
             "zone.a.colour: unknown key",
         ]
+    );
+    assert_eq!(
+        heads(
+            "[limits]\nmin_keep_alive = \"2s\"\n[[listener]]\n[listener.limits]\n\
+               max_keep_alive = \"1s\"\n"
+        ),
+        ["listener[0].limits: `min_keep_alive` is above `max_keep_alive`"]
     );
     let uneven = complaints("[zone.a]\nbyte_rate = \"100/min\"\n");
     assert!(uneven.contains("a rate is a whole number each second, 1 or more"), "{uneven}");

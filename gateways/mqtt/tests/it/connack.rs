@@ -151,6 +151,13 @@ fn another_keep_alive_than_asked_for_is_told() {
     assert_eq!(told(61, 60, 0), Some(60));
     assert_eq!(told(0, 60, 0), Some(60));
     assert_eq!(told(30, 60, 45), Some(45));
+    let at_least = |asked: u16| {
+        let asking = Connect { keep_alive_s: asked, ..connect(Version::V5) };
+        let change = |config: &mut MqttConfig| config.keep_alive_min_s = 20;
+        let (_, effects) = accept(change, &asking, answer(false, Expiry::WithLink));
+        connack(&effects).properties.server_keep_alive_s
+    };
+    assert_eq!([at_least(19), at_least(20), at_least(0)], [Some(20), None, None]);
 }
 
 //= mqtt5:3.1.2-28
