@@ -92,7 +92,7 @@ impl MqttMachine {
         let certified;
         let connect = match &link.client_id {
             Some(client_id) => {
-                certified = Connect { client_id, ..connect.clone() };
+                certified = Connect { client_id, ..*connect };
                 &certified
             }
             None => connect,

@@ -47,7 +47,7 @@ fn tls(server: &Server) -> Transport {
 }
 
 fn client(server: &Server, number: u32, tls: &Transport) -> (AsyncClient, EventLoop) {
-    let road = if number % 2 == 0 { "tcp" } else { "tls" };
+    let road = if number.is_multiple_of(2) { "tcp" } else { "tls" };
     let port = server.address_of(road).port();
     let mut options = MqttOptions::new(format!("fleet-{number}"), "localhost", port);
     options.set_credentials(roads::USER, roads::PASSWORD);
