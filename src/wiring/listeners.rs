@@ -1,5 +1,6 @@
 //! Listeners and what stands in front of them.
 
+use std::path::absolute;
 use std::sync::Arc;
 
 use gateway_host::{
@@ -38,7 +39,8 @@ fn build_one(
     let mode = table.mode.0.map(|mode| mode.0);
     let bind = match table.bind.in_folder(building.config.folder()) {
         settings::Bind::Tcp(address) => Bind::Tcp(address),
-        settings::Bind::Unix(path) => Bind::Unix { path, mode },
+        // Clients that read `listeners.json` are in other folders.
+        settings::Bind::Unix(path) => Bind::Unix { path: absolute(&path).unwrap_or(path), mode },
     };
     let sources = &table.sources;
     Some(ListenerConfig {
