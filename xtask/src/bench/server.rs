@@ -217,12 +217,17 @@ fn mosquitto_config(port: u16, road: &str, folder: &Path) -> String {
          log_type none\nset_tcp_nodelay true\nmax_inflight_messages 2000\n\
          max_queued_messages 200000\n"
     );
-    if matches!(road, "ws" | "wss") {
+    let websocket = matches!(road, "ws" | "wss");
+    if websocket {
         text += "protocol websockets\n";
     }
     if has_tls(road) {
         let path = |name| folder.join(name).display().to_string();
         text += &format!("certfile {}\nkeyfile {}\n", path("server.pem"), path("server.key"));
+    }
+    if websocket {
+        // mosquitto 2.0.11 does not start with listeners for WebSocket alone.
+        text += &format!("listener 0 {}\n", folder.join("mosquitto.sock").display());
     }
     text
 }
