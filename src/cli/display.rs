@@ -243,7 +243,6 @@ fn reload_text(summary: &Json) -> String {
         ("changes.listeners.moved", "listeners moved"),
         ("changes.listeners.closed", "listeners closed"),
         ("changes.needs_restart", "only after a restart"),
-        ("warnings", "warning"),
     ] {
         let names = list(path);
         if !names.is_empty() {
@@ -252,6 +251,9 @@ fn reload_text(summary: &Json) -> String {
     }
     if text.is_empty() {
         text += "nothing has changed\n";
+    }
+    for warning in list("warnings") {
+        text += &format!("warning: {warning}\n");
     }
     let end = if is_applied { "applied" } else { "not applied: this was a dry run" };
     text + end + "\n"
@@ -312,6 +314,9 @@ listeners closed: west (2 clients disconnected)
 not applied: this was a dry run
 ";
         assert_eq!(text, expected);
+        let json = json!({ "applied": true, "changes": {}, "warnings": ["a", "b"] });
+        let expected = "nothing has changed\nwarning: a\nwarning: b\napplied\n";
+        assert_eq!(reload_text(&json), expected);
     }
 
     #[test]

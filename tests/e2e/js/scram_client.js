@@ -1,55 +1,85 @@
 // MQTT.js with enhanced authentication, whose messages scramp makes and checks:
-// `SCRIPT PORT PYTHON SCRAM_SCRIPT USER PASSWORD`. Prints `connected`, or the reason code.
+// `SCRIPT PORT PYTHON SCRAM_SCRIPT USER PASSWORD [NEXT_PASSWORD]`. Prints `connected`, with another
+// password `authenticated again` once that is accepted too, or what reason code refused it.
 'use strict'
 
 const { spawn } = require('node:child_process')
 const { createInterface } = require('node:readline')
 const mqtt = require('mqtt')
 
-const [port, python, script, user, password] = process.argv.slice(2)
-const scram = spawn(python, [script, user, password], { stdio: ['pipe', 'pipe', 'ignore'] })
-const lines = createInterface({ input: scram.stdout })[Symbol.asyncIterator]()
+const [port, python, script, user, password, nextPassword] = process.argv.slice(2)
+const method = 'SCRAM-SHA-256'
 
-// The next message of the client's half.
-async function next () {
-  return (await lines.next()).value
+// The client's half of one exchange.
+class Scram {
+  constructor (password) {
+    const options = { stdio: ['pipe', 'pipe', 'ignore'] }
+    this.process = spawn(python, [script, user, password], options)
+    this.lines = createInterface({ input: this.process.stdout })[Symbol.asyncIterator]()
+  }
+
+  async next () {
+    return (await this.lines.next()).value
+  }
+
+  async data () {
+    return Buffer.from(await this.next(), 'base64')
+  }
+
+  tell (data) {
+    this.process.stdin.write(data.toString('base64') + '\n')
+  }
+
+  // The server proves itself by its last message.
+  async verify (data) {
+    this.tell(data)
+    const verdict = await this.next()
+    if (verdict !== 'verified') end(`the server is not verified: ${verdict}`, 2)
+  }
 }
 
-function tell (data) {
-  scram.stdin.write(data.toString('base64') + '\n')
-}
+let scram = new Scram(password)
 
 function end (text, code) {
   console.log(text)
-  scram.kill()
+  scram.process.kill()
   process.exit(code)
 }
 
+// Proves a password once more on the same connection.
+async function again (client) {
+  scram.process.kill()
+  scram = new Scram(nextPassword)
+  const properties = { authenticationMethod: method, authenticationData: await scram.data() }
+  client._sendPacket({ cmd: 'auth', reasonCode: 0x19, properties })
+}
+
 async function main () {
-  const method = 'SCRAM-SHA-256'
   const client = mqtt.connect({
     host: '127.0.0.1',
     port: Number(port),
     protocolVersion: 5,
     clientId: 'scram-' + process.pid,
     reconnectPeriod: 0,
-    properties: {
-      authenticationMethod: method,
-      authenticationData: Buffer.from(await next(), 'base64')
-    }
+    properties: { authenticationMethod: method, authenticationData: await scram.data() }
   })
   client.handleAuth = async (packet, callback) => {
-    tell(packet.properties.authenticationData)
-    const authenticationData = Buffer.from(await next(), 'base64')
-    const properties = { authenticationMethod: method, authenticationData }
+    if (packet.reasonCode === 0) {
+      await scram.verify(packet.properties.authenticationData)
+      // The connection goes on.
+      await client.publishAsync('t', 'x', { qos: 1 })
+      end('authenticated again', 0)
+    }
+    scram.tell(packet.properties.authenticationData)
+    const properties = { authenticationMethod: method, authenticationData: await scram.data() }
     callback(null, { cmd: 'auth', reasonCode: 0x18, properties })
   }
   client.on('error', (error) => end(`refused ${error.code}`, 1))
+  client.on('disconnect', (packet) => end(`disconnected ${packet.reasonCode}`, 1))
   client.on('connect', async (connack) => {
-    // The server proves itself by its last message.
-    tell(connack.properties.authenticationData)
-    const verdict = await next()
-    end(verdict === 'verified' ? 'connected' : `the server is not verified: ${verdict}`, verdict === 'verified' ? 0 : 2)
+    await scram.verify(connack.properties.authenticationData)
+    if (nextPassword === undefined) end('connected', 0)
+    await again(client)
   })
 }
 

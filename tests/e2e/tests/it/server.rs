@@ -223,6 +223,13 @@ impl Server {
         status
     }
 
+    /// Stops it and starts it again with the same files. Its free ports are others then.
+    pub(crate) fn restart(&mut self) {
+        let status = self.stop();
+        assert!(status.success(), "the server stopped with {status}");
+        self.launch();
+    }
+
     /// Notes that it has ended as it should, so that its end is no fault.
     pub(crate) fn ended(&mut self) {
         self.assert_sound();
