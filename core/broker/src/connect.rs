@@ -48,11 +48,11 @@ impl Shard {
     ) {
         let assigned = connect.client_id.is_empty();
         let key = connect.key().unwrap_or_else(|| self.assign_key(&connect));
-        let mountpoint: Box<str> = connect
-            .mountpoint
-            .replace("%c", &key.client_id)
-            .replace("%u", identity.user.as_deref().unwrap_or(""))
-            .into();
+        let user = identity.user.as_deref().unwrap_or("");
+        let mountpoint = match fill_mountpoint(&connect.mountpoint, &key.client_id, user) {
+            Ok(mountpoint) => mountpoint,
+            Err(reason) => return self.refuse(now, slot, &connect, reason, sink),
+        };
         let evidence = &connect.evidence;
         let principal = Principal {
             client: key.clone(),
@@ -520,6 +520,36 @@ struct Believed {
     principal: Principal,
     permissions: Option<Arc<dyn Permissions>>,
     mountpoint: Box<str>,
+}
+
+/// A mountpoint with its placeholders replaced, once each: a name that looks like one is none.
+///
+/// # Errors
+/// The client's name, or its user's, leads to topics that others may have: it has more than one
+/// level, a wildcard, or would make the mountpoint begin with `$`.
+fn fill_mountpoint(template: &str, client_id: &str, user: &str) -> Result<Box<str>, Reason> {
+    let mut filled = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, behind)) = rest.split_once('%') {
+        filled.push_str(before);
+        let (name, reason) = match behind.as_bytes().first() {
+            Some(b'c') => (client_id, Reason::CLIENT_ID_NOT_VALID),
+            Some(b'u') => (user, Reason::NOT_AUTHORIZED),
+            _ => {
+                filled.push('%');
+                rest = behind;
+                continue;
+            }
+        };
+        let leads_away = name.contains(['/', '+', '#', '\0']);
+        if leads_away || (filled.is_empty() && name.starts_with('$')) {
+            return Err(reason);
+        }
+        filled.push_str(name);
+        rest = behind.get(1..).unwrap_or("");
+    }
+    filled.push_str(rest);
+    Ok(filled.into())
 }
 
 fn publish_of(will: &Will) -> Action {

@@ -19,7 +19,8 @@ settings! {
         /// Permissions of a Unix socket; unset, the system's default.
         mode: Unset<FileMode> = Unset(None);
         /// Prefix of all topics of this listener's clients, which they do not see; `%c` stands for
-        /// the client id, `%u` for the user name.
+        /// the client id, `%u` for the user name. Who has a `/`, `+` or `#` in the name that is
+        /// filled in is refused.
         mountpoint: String = String::new();
         /// Names of `[authentication.NAME]` tables, asked in this order. When none of them knows a
         /// client, it is refused.

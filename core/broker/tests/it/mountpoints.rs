@@ -70,6 +70,26 @@ fn a_wildcard_in_a_placeholder_is_refused() {
     });
 }
 
+/// Nor can it move it into that of another client.
+#[test]
+fn a_name_that_leads_to_the_topics_of_others_is_refused() {
+    everywhere(|layout| {
+        let mut w = World::with(layout, |s| s.plugins.authenticators = chain());
+        let nested = w.dial(id("a/b").mountpoint("c/%c/"));
+        assert_eq!(w.take(nested), ["refused 0x85"]);
+        let system = w.dial(id("$SYS").mountpoint("%c/"));
+        assert_eq!(w.take(system), ["refused 0x85"]);
+        let nested = w.dial(id("x").user("alice/b", "good").mountpoint("u/%u/"));
+        assert_eq!(w.take(nested), ["refused 0x87"]);
+        let root = w.connect(id("root"));
+        w.subscribe(root, vec![sub("#", 0)]);
+        // A client is not its user because it is called like the placeholder.
+        let client = w.connect(id("%u").user("alice", "good").mountpoint("c/%c/%x/"));
+        w.publish(client, msg("t", "x", 0));
+        assert_eq!(w.take(root), ["q0 c/%u/%x/t=x"]);
+    });
+}
+
 #[test]
 fn retained_messages_lie_below_the_mountpoint() {
     everywhere(|layout| {
