@@ -54,7 +54,8 @@ pub trait Authenticator: Send + Sync {
     /// Judges credentials.
     fn authenticate(&self, client_id: &str, evidence: &Evidence) -> Verdict;
 
-    /// Begins an enhanced authentication if it knows the method.
+    /// Begins an enhanced authentication if it knows the method, or if it refuses the client
+    /// whatever the authenticators behind it say: then one that is refused at its first step.
     fn begin(
         &self,
         _method: &str,

@@ -1,6 +1,7 @@
-use core_model::{Authenticator, CertificateField, Evidence, Identity, Reason, Verdict};
+use core_model::{Authenticator, CertificateField, Evidence, Exchange, Identity, Reason, Verdict};
 
 use crate::acl::Pattern;
+use crate::nobody::Refusal;
 
 /// Settings of [`CertificateUsers`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,5 +69,19 @@ impl Authenticator for CertificateUsers {
             authenticator: self.settings.name.clone(),
             ..Identity::of_user(user)
         })
+    }
+
+    /// A certificate that is refused is so whatever else its client could prove; one that is
+    /// believed does not do for the proof that the client offers.
+    fn begin(
+        &self,
+        _method: &str,
+        client_id: &str,
+        evidence: &Evidence,
+    ) -> Option<Box<dyn Exchange>> {
+        match self.authenticate(client_id, evidence) {
+            Verdict::Refuse(reason) => Some(Box::new(Refusal(reason))),
+            _ => None,
+        }
     }
 }

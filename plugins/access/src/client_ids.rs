@@ -1,10 +1,11 @@
 use std::path::Path;
 
-use core_model::{Authenticator, Evidence, Gate, Identity, Reason, Timestamp, Verdict};
+use core_model::{Authenticator, Evidence, Exchange, Gate, Identity, Reason, Timestamp, Verdict};
 use hashbrown::HashSet;
 
 use crate::acl::Pattern;
 use crate::error::{AccessError, read_text};
+use crate::nobody::Refusal;
 
 /// Largest file of client identifiers, in bytes.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -91,5 +92,15 @@ impl Authenticator for ClientIds {
                 ..Identity::default()
             }),
         }
+    }
+
+    fn begin(
+        &self,
+        _method: &str,
+        client_id: &str,
+        _evidence: &Evidence,
+    ) -> Option<Box<dyn Exchange>> {
+        let is_listed = self.contains(client_id);
+        (!is_listed).then(|| Box::new(Refusal(Reason::CLIENT_ID_NOT_VALID)) as _)
     }
 }

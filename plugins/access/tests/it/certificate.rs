@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use core_model::{
-    Authenticator as _, CertificateFacts, CertificateField, Evidence, TransportFacts, Verdict,
+    Authenticator as _, CertificateFacts, CertificateField, Evidence, Reason, Step, TransportFacts,
+    Verdict,
 };
 use plugin_access::{CertificateSettings, CertificateUsers};
 
@@ -104,4 +105,19 @@ fn a_proxys_report_counts_unless_told_otherwise() {
     let settings = CertificateSettings { from_proxy: false, ..default() };
     assert_eq!(judge(settings.clone(), "c", &reported), "unknown");
     assert_eq!(judge(settings, "c", &evidence()), "pump-7");
+}
+
+/// A proof to those behind it does not lead around what is refused here.
+#[test]
+fn enhanced_authentication_does_not_save_a_certificate_that_is_refused() {
+    let begin = |settings: CertificateSettings| {
+        CertificateUsers::new(settings).begin("SCRAM-SHA-256", "pump-8", &evidence())
+    };
+    let bound = CertificateSettings { client_id: Some(CertificateField::CommonName), ..default() };
+    let mut exchange = begin(bound).unwrap();
+    assert!(matches!(exchange.step(b""), Step::Refuse(Reason::CLIENT_ID_NOT_VALID)));
+    let unwelcome = CertificateSettings { allow: vec!["meter-*".into()], ..default() };
+    let mut exchange = begin(unwelcome).unwrap();
+    assert!(matches!(exchange.step(b""), Step::Refuse(Reason::NOT_AUTHORIZED)));
+    assert!(begin(default()).is_none());
 }

@@ -1,4 +1,4 @@
-use core_model::{Authenticator as _, Evidence, Gate as _, Reason, Timestamp, Verdict};
+use core_model::{Authenticator as _, Evidence, Gate as _, Reason, Step, Timestamp, Verdict};
 use plugin_access::{ClientIds, Listed};
 
 fn list(listed: Listed) -> ClientIds {
@@ -48,4 +48,13 @@ fn a_file_has_one_a_line() {
     assert!(ids.contains("pump-7") && ids.contains("meter-9"));
     assert!(!ids.contains("") && !ids.contains("# pumps"));
     assert!(ids.add_file(&folder.path().join("absent")).is_err());
+}
+
+/// A proof to those behind it does not lead around the list.
+#[test]
+fn enhanced_authentication_needs_a_listed_client_too() {
+    let ids = list(Listed::GoOn);
+    assert!(ids.begin("SCRAM-SHA-256", "pump-7", &Evidence::default()).is_none());
+    let mut exchange = ids.begin("SCRAM-SHA-256", "pump-8", &Evidence::default()).unwrap();
+    assert!(matches!(exchange.step(b"n,,n=u,r=x"), Step::Refuse(Reason::CLIENT_ID_NOT_VALID)));
 }
