@@ -16,6 +16,9 @@ use thiserror::Error;
 /// Longest reason and longest name of who banned, in bytes.
 const TEXT_BYTES_MAX: usize = 1_024;
 
+/// Milliseconds between two searches for bans that have ended, on behalf of clients.
+const ROOM_PAUSE_MS: u64 = 1_000;
+
 /// Largest file of bans, in bytes.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
@@ -139,6 +142,8 @@ struct Bans {
     networks: HashMap<IpNet, Note>,
     /// How many networks there are of each length, for IPv4 and IPv6 (`true`).
     lengths: BTreeMap<(bool, u8), usize>,
+    /// When those that had ended were last forgotten.
+    expired_at: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -178,23 +183,31 @@ impl BanList {
     /// ban being in force then.
     pub fn add(&self, now: Timestamp, ban: Ban) -> Result<(), BanError> {
         let _writer = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        self.hold(now, ban)?;
+        self.put(now, ban, self.bans_max, 0)?;
         self.write(now)
     }
 
-    /// Bans somebody, or changes his ban, in memory; the file has it when it is next written.
+    /// Bans somebody, or changes his ban, in memory; the file has it when it is next written. For
+    /// bans that clients bring on themselves, of which there are as many as they like: half of the
+    /// places are kept for [`Self::add`], and a shard does not look for room more than once a second.
     ///
     /// # Errors
     /// When there are too many bans, or a text is too long.
     pub fn hold(&self, now: Timestamp, ban: Ban) -> Result<(), BanError> {
+        self.put(now, ban, self.bans_max / 2, ROOM_PAUSE_MS)
+    }
+
+    fn put(&self, now: Timestamp, ban: Ban, max: usize, pause_ms: u64) -> Result<(), BanError> {
         if ban.reason.len() > TEXT_BYTES_MAX || ban.by.len() > TEXT_BYTES_MAX {
             return Err(BanError::TooLong);
         }
         let mut bans = self.change();
-        if bans.len() >= self.bans_max && !bans.has(&ban.target) {
-            bans.expire(now);
-            if bans.len() >= self.bans_max {
-                return Err(BanError::Full(self.bans_max));
+        if bans.len() >= max && !bans.has(&ban.target) {
+            if bans.expired_at.is_none_or(|at| at.plus_millis(pause_ms) <= now) {
+                bans.expire(now);
+            }
+            if bans.len() >= max {
+                return Err(BanError::Full(max));
             }
         }
         bans.put(ban);
@@ -330,6 +343,7 @@ impl Bans {
     }
 
     fn expire(&mut self, now: Timestamp) {
+        self.expired_at = Some(now);
         self.clients.retain(|_, note| note.holds(now));
         self.users.retain(|_, note| note.holds(now));
         self.networks.retain(|_, note| note.holds(now));

@@ -253,3 +253,22 @@ fn only_so_many_clients_are_counted() {
     }
     assert!(flaps.is_banned(1_104, "c"));
 }
+
+/// Nor can they keep a shard busy with looking for room.
+#[test]
+fn bans_that_clients_bring_on_themselves_leave_room_for_others() {
+    let bans = BanList::open(None, 4).unwrap();
+    let at = Timestamp::from_millis;
+    let hold = |now, name, until| bans.hold(at(now), ban(client(name), Some(until)));
+    hold(1_000, "a", 1_500).unwrap();
+    hold(1_000, "b", 9_000).unwrap();
+    assert!(matches!(hold(1_000, "c", 9_000), Err(BanError::Full(2))));
+    hold(1_000, "b", 9_500).unwrap();
+    // One has ended, but the last search was less than a second ago.
+    assert!(matches!(hold(1_999, "c", 9_000), Err(BanError::Full(2))));
+    hold(2_000, "c", 9_000).unwrap();
+    bans.add(at(2_000), ban(client("d"), None)).unwrap();
+    bans.add(at(2_000), ban(client("e"), None)).unwrap();
+    assert!(matches!(bans.add(at(2_000), ban(client("f"), None)), Err(BanError::Full(4))));
+    bans.add(at(9_000), ban(client("f"), None)).unwrap();
+}
