@@ -203,10 +203,11 @@ impl Operator {
         plan: &ListenerChanges,
     ) -> Result<(), Refusal> {
         let failed = |error: &dyn std::error::Error| Refusal::refused(error_text(error));
-        if !plan.opened.is_empty() {
-            // A new listener must not have clients before its authenticators are there.
-            let bridge =
-                Arc::new(with_chains_of(&running.wired.plugins, &new.plugins, &plan.opened));
+        let elsewhere: Vec<&str> =
+            plan.opened.iter().chain(&plan.moved).map(|name| &**name).collect();
+        if !elsewhere.is_empty() {
+            // A new address must not have clients before its authenticators are there.
+            let bridge = Arc::new(with_chains_of(&running.wired.plugins, &new.plugins, &elsewhere));
             self.control.set_plugins(bridge).map_err(|error| failed(&error))?;
         }
         if let Err(error) = self.control.apply_listeners(new.listeners.clone()) {
@@ -227,11 +228,11 @@ impl Operator {
     }
 }
 
-/// The plug-ins of `old`, and of `new` what the listeners `opened` need.
-fn with_chains_of(old: &Plugins, new: &Plugins, opened: &[Box<str>]) -> Plugins {
+/// The plug-ins of `old`, and of `new` what these listeners need.
+fn with_chains_of(old: &Plugins, new: &Plugins, listeners: &[&str]) -> Plugins {
     let mut bridge = old.clone();
-    for name in opened {
-        bridge.chains.insert(name.clone(), new.chain(name).to_vec());
+    for name in listeners.iter().copied() {
+        bridge.chains.insert(name.into(), new.chain(name).to_vec());
     }
     bridge
 }

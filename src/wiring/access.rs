@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use core_model::{Authorizer, Observer, Plugins};
 use plugin_access::{
-    AclRule, AclRules, BanList, Flapping, FlappingConfig, HashingCounters, read_rules,
+    AclRule, AclRules, BanList, Flapping, FlappingConfig, HashingCounters, Nobody, read_rules,
 };
 
 use super::Building;
@@ -62,10 +62,11 @@ fn rules(building: &mut Building<'_>) -> Option<Option<Arc<dyn Authorizer>>> {
         let file = file.in_folder(building.config.folder());
         rules.extend(building.keep("acl_file", read_rules(&file))?);
     }
-    if rules.is_empty() {
+    if rules.is_empty() && node.acl_file.0.is_none() {
         return Some(None);
     }
-    Some(Some(Arc::new(AclRules::new(rules))))
+    // A file without a rule allows nothing: it may have been cut off.
+    Some(Some(Arc::new(AclRules::closed(rules))))
 }
 
 fn flapping_config(config: &Config) -> Option<FlappingConfig> {
@@ -92,6 +93,8 @@ impl Access {
             (listener.table.name.as_str().into(), self.authenticators.chain(listener))
         };
         Plugins {
+            // A listener that is gone has no chain any more, and nobody comes in by it.
+            authenticators: vec![Arc::new(Nobody)],
             chains: config.listeners.iter().map(chain).collect(),
             gates: vec![self.bans.clone()],
             authorizer: self.rules.clone(),

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use core_model::{Authenticator, Secret};
 use plugin_access::{
     CertificateSettings, ClientIds, Hashing, HashingCounters, HashingLimits, Http, HttpConfig,
-    HttpEncoding, HttpMethod, JwksUrl, Jwt, JwtAlgorithm, JwtConfig, JwtKeys, Listed, OnTrouble,
-    Scram, TokenFrom, UnknownUser, UserFrom, Users, UsersFile, UsersFileSettings,
+    HttpEncoding, HttpMethod, JwksUrl, Jwt, JwtAlgorithm, JwtConfig, JwtKeys, Listed, Nobody,
+    OnTrouble, Scram, TokenFrom, UnknownUser, UserFrom, Users, UsersFile, UsersFileSettings,
 };
 
 use super::Building;
@@ -65,10 +65,13 @@ impl Authenticators {
         self.hashing.counters()
     }
 
-    /// Those that a listener names, in its order.
+    /// Those that a listener names, in its order. Where nobody may be anonymous the chain says so
+    /// at its end: a connection that was there before a reload knows only what was allowed then.
     pub(super) fn chain(&self, listener: &config::Listener) -> Vec<Arc<dyn Authenticator>> {
         let names = listener.table.authentication.0.iter();
-        names.filter_map(|name| self.by_name.get(name).cloned()).collect()
+        let named = names.filter_map(|name| self.by_name.get(name).cloned());
+        let end = (!listener.allows_anonymous()).then(|| Arc::new(Nobody) as _);
+        named.chain(end).collect()
     }
 
     fn build_one(

@@ -155,7 +155,7 @@ fn build_for(
         plugins: Arc::new(access.plugins(config)),
         bans: Arc::clone(&access.bans),
         access,
-        broker_limits: Arc::new(node.limits.per_shard(shards)),
+        broker_limits: Arc::new(node.broker_limits(shards)),
         host_limits: node.host_limits(shards),
         warnings: building.warnings,
     })
@@ -195,6 +195,7 @@ impl Wired {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core_model::{Action, ClientKey, Evidence, GatewayId, Identity, Principal, QoS, Verdict};
     use gateway_host::Bind;
     use std::path::PathBuf;
 
@@ -254,8 +255,32 @@ mod tests {
                     [[listener]]\nname = \"one\"\nauthentication = [\"b\", \"a\"]\n\
                     [[listener]]\nname = \"none\"\nbind = \"127.0.0.1:0\"\n";
         let wired = wired(text);
-        assert_eq!(wired.plugins.chain("one").len(), 2);
+        // At its end is who lets nobody else in.
+        assert_eq!(wired.plugins.chain("one").len(), 3);
         assert!(wired.plugins.chain("none").is_empty());
+        let refuses = |listener: &str| {
+            let last = wired.plugins.chain(listener).last().unwrap();
+            matches!(last.authenticate("c", &Evidence::default()), Verdict::Refuse(_))
+        };
+        assert!(refuses("one") && refuses("a listener that is gone"));
+    }
+
+    #[test]
+    fn a_file_of_rules_without_a_rule_allows_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("rules.toml"), "").unwrap();
+        let file = config(folder.path(), "acl_file = \"rules.toml\"\n");
+        let wired = build(&file, None).unwrap();
+        let client = Principal {
+            client: ClientKey { gateway: GatewayId(0), client_id: "c".into() },
+            gateway: "mqtt",
+            listener: "mqtt".into(),
+            peer: None,
+            transport: None,
+            identity: Identity::default(),
+        };
+        let rules = wired.plugins.authorizer.as_ref().unwrap().compile(&client);
+        assert!(!rules.permits(Action::Subscribe { qos: QoS::AtMostOnce }, "a"));
     }
 
     #[test]
