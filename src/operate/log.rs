@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use core_model::{Action, BrokerEvent, Observer, Timestamp};
+use core_model::{Action, BrokerEvent, Observer, Timestamp, shown_user};
 
 /// Lines of one kind in a second; what is beyond is counted and told with the next line.
 const LINES_PER_SECOND: u32 = 10;
@@ -54,7 +54,7 @@ impl Observer for EventLog {
                 client_id = &*principal.client.client_id,
                 gateway = principal.gateway,
                 listener = &*principal.listener,
-                user = principal.identity.user.as_deref(),
+                user = principal.identity.user.as_deref().map(shown_user),
                 authenticator = &*principal.identity.authenticator,
                 peer = principal.peer.map(tracing::field::display),
                 session_present,
@@ -83,7 +83,7 @@ impl EventLog {
                     client_id,
                     gateway = evidence.gateway,
                     listener = &*evidence.listener,
-                    user = evidence.user.as_deref(),
+                    user = evidence.user.as_deref().map(shown_user),
                     peer = evidence.peer.map(tracing::field::display),
                     %reason,
                     left_out,

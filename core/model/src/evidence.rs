@@ -74,6 +74,16 @@ pub struct CertificateFacts {
     pub addresses: Vec<IpAddr>,
 }
 
+/// A user name as it may be shown in logs and traces: some clients send a token in its place, which
+/// is a secret.
+#[must_use]
+pub fn shown_user(user: &str) -> &str {
+    // The header of a JSON Web Token begins with `{"`, here in base64.
+    let is_token =
+        user.starts_with("eyJ") && user.bytes().filter(|byte| *byte == b'.').count() >= 2;
+    if is_token { "[token]" } else { user }
+}
+
 /// Bytes that are never shown in a log.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(Box<[u8]>);
@@ -149,4 +159,21 @@ pub struct Principal {
     pub transport: Option<Arc<TransportFacts>>,
     /// Who it turned out to be.
     pub identity: Identity,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_in_place_of_a_user_name_is_not_shown() {
+        for token in
+            ["eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln", "eyJhIjoxfQ..sig", "eyJh.b.c.d.e"]
+        {
+            assert_eq!(shown_user(token), "[token]");
+        }
+        for name in ["", "ann", "eyJ", "a.b.c", "eyJack.smith"] {
+            assert_eq!(shown_user(name), name);
+        }
+    }
 }

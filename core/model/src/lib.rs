@@ -23,7 +23,9 @@ mod topic;
 
 pub use certificate::{CertificateField, UnknownField};
 pub use event::{Connected, Delivery, Event, MessageRef, Retained};
-pub use evidence::{CertificateFacts, Evidence, Identity, Principal, Secret, TransportFacts};
+pub use evidence::{
+    CertificateFacts, Evidence, Identity, Principal, Secret, TransportFacts, shown_user,
+};
 pub use ids::{ClientKey, GatewayId, LinkId, OriginId, ShardId, SlotId, Ticket};
 pub use limits::{BrokerLimits, Overflow, SessionLimits, ShareStrategy};
 pub use message::{LayoutId, Message, StoredMessage};

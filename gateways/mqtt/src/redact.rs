@@ -5,7 +5,7 @@ use codec_mqtt::{Codec, Decoded, Limits, MqttCodec, Packet, PacketType, Secret, 
 /// What is shown in place of a secret, whatever its length.
 const BLANK: Secret<'static> = Secret(b"***");
 
-/// Replaces passwords and authentication data in `bytes`, which are whole packets. `false` when
+/// Replaces passwords, tokens in place of user names and authentication data in `bytes`, which are whole packets. `false` when
 /// that cannot be done, since the bytes are no packets.
 pub(crate) fn redact(bytes: &mut Vec<u8>) -> bool {
     if bytes.first().is_some_and(|first| !may_hold_secrets(*first)) {
@@ -49,6 +49,7 @@ fn blanked(packet: Packet<'_>) -> Packet<'_> {
     match packet {
         Packet::Connect(mut connect) => {
             connect.password = connect.password.map(|_| BLANK);
+            connect.user_name = connect.user_name.map(core_model::shown_user);
             let data = &mut connect.properties.authentication_data;
             *data = data.map(|_| BLANK);
             Packet::Connect(connect)
@@ -122,6 +123,14 @@ mod tests {
             assert_eq!((shown.user_name, shown.client_id), (Some("somebody"), "thermometer"));
             assert_eq!(shown.password, Some(BLANK));
         }
+    }
+
+    #[test]
+    fn a_token_in_place_of_the_user_is_blanked() {
+        let Packet::Connect(mut token) = connect(Version::V5) else { panic!("no CONNECT") };
+        token.user_name = Some("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln");
+        let bytes = redacted(bytes_of(&Packet::Connect(token), Version::V5));
+        assert!(!bytes.windows(3).any(|window| window == b"eyJ"), "{bytes:02x?}");
     }
 
     #[test]
