@@ -35,7 +35,9 @@ pub(crate) enum HostEvent<'a> {
     FilterFailed { listener: &'a str, link: LinkId, fault: &'a FilterFault },
     /// A link's machine is through with it.
     LinkClosed { listener: &'a str, link: LinkId, reason: Reason },
-    /// A look-up had no answer.
+    /// A look-up took too long, as many do when clients come faster than they can be looked up.
+    LookupTimedOut,
+    /// A look-up is at fault.
     LookupFailed { fault: &'static str },
     /// A shard panicked.
     ShardFailed { shard: ShardId, message: &'a str },
@@ -77,6 +79,7 @@ impl HostEvent<'_> {
             HostEvent::LinkClosed { listener, link, reason } => {
                 tracing::debug!(listener, link = link.index, %reason, "link closed");
             }
+            HostEvent::LookupTimedOut => tracing::debug!("look-up took too long"),
             HostEvent::LookupFailed { fault } => {
                 tracing::warn!(fault, "look-up failed");
             }

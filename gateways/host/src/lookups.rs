@@ -47,24 +47,24 @@ impl ShardLoop {
 /// What a look-up says. One that takes too long, panics, or wants to look up again refuses the
 /// client.
 async fn judge(lookup: Lookup, limit: Duration) -> Verdict {
-    let fault = match run_alone(lookup, limit).await {
-        Ok(Verdict::Later(_)) => "it wants to look up again",
+    let failure = match run_alone(lookup, limit).await {
+        Ok(Verdict::Later(_)) => HostEvent::LookupFailed { fault: "it wants to look up again" },
         Ok(verdict) => return verdict,
-        Err(fault) => fault,
+        Err(failure) => failure,
     };
-    HostEvent::LookupFailed { fault }.emit();
+    failure.emit();
     Verdict::Refuse(Reason::SERVER_UNAVAILABLE)
 }
 
 /// A task of its own keeps a panic from others.
-async fn run_alone(lookup: Lookup, limit: Duration) -> Result<Verdict, &'static str> {
+async fn run_alone(lookup: Lookup, limit: Duration) -> Result<Verdict, HostEvent<'static>> {
     let mut task = tokio::spawn(lookup);
     match tokio::time::timeout(limit, &mut task).await {
         Ok(Ok(verdict)) => Ok(verdict),
-        Ok(Err(_)) => Err("it panicked"),
+        Ok(Err(_)) => Err(HostEvent::LookupFailed { fault: "it panicked" }),
         Err(_) => {
             task.abort();
-            Err("it took too long")
+            Err(HostEvent::LookupTimedOut)
         }
     }
 }
