@@ -65,7 +65,6 @@ fn properties<'p>(
             .then_some(config.max_packet_size),
         //= mqtt5:3.1.3-7
         //= mqtt5:3.2.2-16
-        //= mqtt5:3.2.2-16
         assigned_client_id: connected
             .assigned_client_id
             .as_deref()

@@ -133,6 +133,26 @@ fn an_assigned_client_identifier_is_told_in_5_0() {
     }
 }
 
+//= mqtt5:3.2.2-16
+//= mqtt311:3.1.3-8
+#[test]
+fn the_client_identifier_of_a_certificate_counts_instead_of_the_clients() {
+    let open = |asked: Connect<'_>| {
+        let mut peer = Peer::certified(asked.version, bare, Some("pump-7"));
+        let effects = peer.send(&Packet::Connect(Box::new(asked)));
+        assert_eq!(&*effects.connect().client_id, "pump-7");
+        let effects = peer.event(connected());
+        connack(&effects).properties.assigned_client_id.map(String::from)
+    };
+    for version in Version::ALL {
+        assert_eq!(open(connect(version)), None, "who has a name is not given one");
+        // Not even 3.1 and a session that is to stay need a name then.
+        let nameless = Connect { client_id: "", clean_start: false, ..connect(version) };
+        let told = version.is_v5().then(|| "pump-7".to_owned());
+        assert_eq!(open(nameless), told);
+    }
+}
+
 //= mqtt5:3.1.2-21
 //= mqtt5:3.2.2-21
 //= mqtt5:3.2.2-22

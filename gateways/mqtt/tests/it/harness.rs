@@ -39,6 +39,15 @@ pub(crate) struct Effects {
 impl Peer {
     /// A link on which nothing has happened yet.
     pub(crate) fn fresh(version: Version, change: impl FnOnce(&mut MqttConfig)) -> Self {
+        Self::certified(version, change, None)
+    }
+
+    /// The same of a client whose certificate says its client identifier.
+    pub(crate) fn certified(
+        version: Version,
+        change: impl FnOnce(&mut MqttConfig),
+        client_id: Option<&str>,
+    ) -> Self {
         let mut config = MqttConfig::default();
         change(&mut config);
         let listener = ListenerFacts {
@@ -51,7 +60,7 @@ impl Peer {
             listener: Arc::new(listener),
             peer: Some("192.0.2.7:4711".parse().unwrap()),
             transport: None,
-            client_id: None,
+            client_id: client_id.map(Box::from),
         };
         let link = MqttGateway::new(config).unwrap().open(&facts, START);
         Peer { link, version, now: START }
