@@ -7,8 +7,7 @@ use gateway_host::HostLimits;
 use super::{Hashing, Limits, ListenerLimits, Node, Strategy, to_usize};
 
 impl Limits {
-    /// The bounds of one of `shards` shards.
-    pub fn per_shard(&self, shards: u16) -> BrokerLimits {
+    fn per_shard(&self, shards: u16) -> BrokerLimits {
         let share = |total: u64| to_usize(total.div_ceil(u64::from(shards.max(1))));
         BrokerLimits {
             session: Arc::new(ListenerLimits::new(&[], self).session),
@@ -36,6 +35,12 @@ impl Limits {
 }
 
 impl Node {
+    /// The bounds of one of `shards` shards.
+    pub fn broker_limits(&self, shards: u16) -> BrokerLimits {
+        let lookups = self.handshakes.max_lookups.div_ceil(shards.max(1).into());
+        BrokerLimits { lookups_max: to_usize(lookups.into()), ..self.limits.per_shard(shards) }
+    }
+
     /// The bounds of the links of one of `shards` shards.
     pub fn host_limits(&self, shards: u16) -> HostLimits {
         let (links, handshakes) = (&self.limits.links, &self.handshakes);

@@ -58,7 +58,7 @@ fn settings_arrive_where_they_belong() {
     assert_eq!(config.node.limits.shared.strategy, Strategy::Sticky);
     let names: Vec<_> = config.listeners.iter().map(|l| l.table.name.as_str()).collect();
     assert_eq!(names, ["a", "b"]);
-    let core = config.node.limits.per_shard(2);
+    let core = config.node.broker_limits(2);
     assert_eq!(core.kept_bytes_total_max, 5 << 20);
     assert_eq!(core.session.session_expiry_max_s, 3600);
     assert_eq!(core.share_strategy_by_name[0].0.as_ref(), "the north");

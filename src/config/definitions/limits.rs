@@ -124,6 +124,9 @@ settings! {
         timeout: Lapse = Lapse::seconds(10), 100..=3_600_000;
         /// Time that a look-up of credentials may take before the client is refused.
         lookup_timeout: Lapse = Lapse::seconds(10), 100..=3_600_000;
+        /// Look-ups of credentials at once, those of clients that are gone included until they end;
+        /// a client whose look-up would be one more is refused with "Server busy".
+        max_lookups: u32 = 4_000, 1..=16_384;
         /// Threads for them; 0 for as many as there are CPUs that the process may use.
         threads: u16 = 0, 0..=1024;
     }

@@ -34,7 +34,8 @@ settings! {
         drain_timeout: Lapse = Lapse::seconds(10), 0..=3_600_000;
         /// Time between two updates of the `$SYS` topics.
         sys_interval: Never<Lapse> = Never(Some(Lapse::seconds(10))), 1_000..=86_400_000;
-        /// A file with more rules, which come after those of `[[acl]]`.
+        /// A file with more rules, which come after those of `[[acl]]`. One without any rule allows
+        /// nothing.
         acl_file: Unset<FilePath> = Unset(None);
         /// Sessions, queued and retained messages.
         store: Store = Store::default();
@@ -56,9 +57,9 @@ settings! {
         authentication: Named<Authentication> = Named::default();
         /// The work of hashing passwords.
         hashing: Hashing = Hashing::default();
-        /// Rules on what clients may do. The first one that fits counts. Without any rule, here and
-        /// in `acl_file`, whoever is connected may do everything; with rules, what none of them
-        /// fits is denied.
+        /// Rules on what clients may do. The first one that fits counts. With no rule here and no
+        /// `acl_file`, whoever is connected may do everything; with rules, what none of them fits
+        /// is denied.
         acl: settings::Listed<AclRule> = settings::Listed::default();
         /// Bans clients that come and go too often.
         flapping: Optional<Flapping> = Optional(None);
