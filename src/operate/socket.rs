@@ -23,6 +23,8 @@ const BACKLOG: u32 = 16;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a look takes whether a client is still there that has nothing more to say.
 const GLANCE: Duration = Duration::from_millis(1);
+/// How long the request of a client that is refused is waited for.
+const REFUSED_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Who answers requests.
 pub(crate) trait Answer: Send + Sync {
@@ -110,7 +112,7 @@ impl Drop for Permit {
 
 fn refuse(mut stream: &UnixStream) -> io::Result<()> {
     stream.set_write_timeout(Some(GLANCE))?;
-    stream.set_read_timeout(Some(GLANCE))?;
+    stream.set_read_timeout(Some(REFUSED_PATIENCE))?;
     // Closing with an unread request would destroy the answer.
     let mut request = Vec::new();
     let _ = BufReader::new(stream).take(REQUEST_BYTES_MAX).read_until(b'\n', &mut request);

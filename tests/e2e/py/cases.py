@@ -51,19 +51,18 @@ def check_equal(got, wanted, what):
     check(got == wanted, f"{what}: got {got!r}, wanted {wanted!r}")
 
 
-def main():
-    host, port, version, name = sys.argv[1:]
+def execute(name, argument):
+    """Runs a case, says what is wrong, and ends the process."""
     if name not in CASES:
         sys.exit(f"there is no case {name}; the cases are {' '.join(CASES)}")
-    env = Env(host, int(port), int(version), name)
     try:
         if inspect.iscoroutinefunction(CASES[name]):
-            asyncio.run(asyncio.wait_for(CASES[name](env), 1.5 * LIMIT))
+            asyncio.run(asyncio.wait_for(CASES[name](argument), 1.5 * LIMIT))
         else:
-            CASES[name](env)
+            CASES[name](argument)
     except BaseException:
         traceback.print_exc()
-        print(f"{name} (version {version}) failed", file=sys.stderr)
+        print(f"failed: {' '.join(sys.argv[1:])}", file=sys.stderr)
         sys.stderr.flush()
         code = 1
     else:
@@ -71,3 +70,8 @@ def main():
     sys.stdout.flush()
     # Threads of a client library must not keep a failed script alive.
     os._exit(code)
+
+
+def main():
+    host, port, version, name = sys.argv[1:]
+    execute(name, Env(host, int(port), int(version), name))

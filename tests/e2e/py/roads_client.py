@@ -1,4 +1,4 @@
-"""paho-mqtt over every road: `SCRIPT ROAD ADDRESS CA_FILE VERSION CASE [USER PASSWORD]`.
+"""paho-mqtt over every road: `SCRIPT ROAD ADDRESS CA_FILE VERSION CASE`.
 
 ROAD is tcp, tls, ws, wss or unix; the same cases must end the same way on all of them.
 """
@@ -7,27 +7,10 @@ import os
 import queue
 import sys
 import time
-import traceback
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
-# Seconds that any one event may take.
-LIMIT = 15
-
-CASES = {}
-
-
-def case(function):
-    """Registers a case under its function's name."""
-    CASES[function.__name__] = function
-    return function
-
-
-def check(condition, message):
-    if not condition:
-        raise AssertionError(message)
+from cases import LIMIT, case, check, execute
 
 
 class Env:
@@ -234,20 +217,7 @@ def take_over(env):
 
 def main():
     road, address, ca_file, version, name = sys.argv[1:]
-    if name not in CASES:
-        sys.exit(f"there is no case {name}; the cases are {' '.join(CASES)}")
-    try:
-        CASES[name](Env(road, address, ca_file, int(version), name))
-    except BaseException:
-        traceback.print_exc()
-        print(f"{name} over {road} (version {version}) failed", file=sys.stderr)
-        sys.stderr.flush()
-        code = 1
-    else:
-        code = 0
-    sys.stdout.flush()
-    # Threads of a client library must not keep a failed script alive.
-    os._exit(code)
+    execute(name, Env(road, address, ca_file, int(version), name))
 
 
 if __name__ == "__main__":

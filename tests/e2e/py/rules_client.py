@@ -4,31 +4,16 @@ Each client sees its topics below a mountpoint of its own, may use `free/#`, and
 `secret/#`; the client `writer` may publish anything below its own mountpoint.
 """
 
-import os
 import queue
-import sys
-import traceback
 import sys
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-# Seconds that any one event may take.
-LIMIT = 15
+from cases import LIMIT, case, check, execute
+
 NOT_AUTHORIZED = 0x87
-
-CASES = {}
-
-
-def case(function):
-    CASES[function.__name__] = function
-    return function
-
-
-def check(condition, message):
-    if not condition:
-        raise AssertionError(message)
 
 
 class Client:
@@ -144,15 +129,7 @@ def identities(port):
 
 def main():
     port, name = sys.argv[1:]
-    try:
-        CASES[name](int(port))
-    except BaseException:
-        traceback.print_exc()
-        code = 1
-    else:
-        code = 0
-    # Threads of the library must not keep the script alive.
-    os._exit(code)
+    execute(name, int(port))
 
 
 if __name__ == "__main__":

@@ -3,35 +3,20 @@
 The frames are made and read by the package `websockets`, those that it refuses to make by hand.
 """
 
-import os
 import socket
 import struct
 import sys
-import traceback
 
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 
-# Seconds that any one event may take.
-LIMIT = 15
+from cases import LIMIT, case, check, execute
 
 CONNECT = bytes.fromhex("100d00044d5154540402003c000177")
 CONNACK = bytes.fromhex("20020000")
 PINGREQ = bytes.fromhex("c000")
 PINGRESP = bytes.fromhex("d000")
-
-CASES = {}
-
-
-def case(function):
-    CASES[function.__name__] = function
-    return function
-
-
-def check(condition, message):
-    if not condition:
-        raise AssertionError(message)
 
 
 class Link:
@@ -321,14 +306,7 @@ def not_a_websocket(port):
 
 def main():
     port, name = sys.argv[1:]
-    if name not in CASES:
-        sys.exit(f"there is no case {name}; the cases are {' '.join(CASES)}")
-    try:
-        CASES[name](int(port))
-    except BaseException:
-        traceback.print_exc()
-        print(f"{name} failed", file=sys.stderr)
-        sys.exit(1)
+    execute(name, int(port))
 
 
 if __name__ == "__main__":
