@@ -146,6 +146,14 @@ pub(super) fn warnings(node: &Node, listeners: &[Listener]) -> Vec<String> {
                 table.name
             ));
         }
+        let is_undecided = table.authentication.0.is_empty() && table.allow_anonymous.0.is_none();
+        if is_undecided && table.proxy_protocol != ProxyProtocol::Off {
+            warnings.push(format!(
+                "listener {}: whoever its proxies pass on is let in, since it has no \
+                 authentication; write `allow_anonymous = true` if that is meant",
+                table.name
+            ));
+        }
         if let Some(name) = useless_certificate_check(node, table) {
             warnings.push(format!(
                 "listener {}: authentication.{name} knows nobody, since clients are not asked for a \

@@ -115,7 +115,14 @@ fn proxies_are_named_where_they_are_believed() {
     let net =
         complaints(&proxy("proxy_protocol = \"any\"\nproxy_protocol_from = [\"10.0.0.1/8\"]"));
     assert!(net.contains("bits are set behind the prefix; it would be 10.0.0.0/8"), "{net}");
-    assert!(read(&proxy("proxy_protocol = \"v1\"\nproxy_protocol_from = [\"::1\"]")).is_ok());
+    let local = proxy("proxy_protocol = \"v1\"\nproxy_protocol_from = [\"::1\"]");
+    let [warning] = &read(&local).unwrap().warnings[..] else { panic!("one warning") };
+    assert!(
+        warning.starts_with("listener mqtt: whoever its proxies pass on is let in"),
+        "{warning}"
+    );
+    let meant = format!("{local}allow_anonymous = true\n");
+    assert_eq!(read(&meant).unwrap().warnings, [""; 0]);
     let unix = "transport = \"unix\"\nbind = \"unix:a\"\nproxy_protocol = \"v2\"";
     assert!(read(&proxy(unix)).is_ok(), "the permissions of the socket say who is trusted");
 }
