@@ -5,7 +5,7 @@ import hashlib
 import os
 import sys
 
-ROUNDS = 500_000
+ROUNDS = 100_000
 
 user, password = sys.argv[1:]
 salt = os.urandom(12)

@@ -155,6 +155,7 @@ fn a_flood_of_passwords_is_answered_busy() {
     let user = run(python("slow_user.py").args(["ann", "first password"]));
     write(&folder, "users.txt", &user);
     let tables = "[hashing]\nthreads = 1\nqueue = 2\n\
+                  [handshakes]\nlookup_timeout = \"1min\"\n\
                   [authentication.users]\ntype = \"file\"\npath = \"users.txt\"\n";
     let listener = "authentication = [\"users\"]\nallow_anonymous = true";
     let server = access::server(folder, listener, tables);

@@ -17,9 +17,13 @@ fn url(server: &Server, page: &str) -> String {
 
 /// The status and the body of a page, by curl.
 fn fetch(server: &Server, page: &str, options: &[&str]) -> (String, String) {
+    fetch_url(&url(server, page), options)
+}
+
+fn fetch_url(url: &str, options: &[&str]) -> (String, String) {
     let mut command = Command::new("curl");
     command.args(["--silent", "--show-error", "--write-out", "\n%{http_code} %{content_type}"]);
-    let said = run(command.args(options).arg(url(server, page)));
+    let said = run(command.args(options).arg(url));
     let (body, status) = said.rsplit_once('\n').expect("the last line is ours");
     (status.to_owned(), body.to_owned())
 }
@@ -108,6 +112,38 @@ fn health_is_told() {
     assert!(!status.success(), "{said}");
     assert!(ask(&server, &["stats"])[0]["http"].is_null());
     assert!(server.process().ended().is_none());
+}
+
+#[test]
+fn a_server_that_stops_is_not_ready() {
+    let mut server = access::server(folder(), "", HTTP);
+    let file = server.folder().join("manifold.toml");
+    let text = std::fs::read_to_string(&file).expect("the configuration");
+    let text = text.replace("drain_timeout = \"1s\"", "drain_timeout = \"20s\"");
+    std::fs::write(&file, text).expect("the folder is ours");
+    server.operate(&["reload"]);
+    // A client that takes nothing keeps the server waiting at its end.
+    let mut client = subscriber(&server, "mqtt", &["-t", "t"]);
+    client.signal("STOP");
+    let payload = server.folder().join("payload");
+    std::fs::write(&payload, vec![b'x'; 1_000_000]).expect("the folder is ours");
+    let waits = || ask(&server, &["clients"])[0]["link"]["output_bytes"].as_u64() > Some(0);
+    wait_for("output that nobody takes", || {
+        let mut command = Command::new("mosquitto_pub");
+        command.args(["-h", "127.0.0.1", "-p", &server.port(), "-q", "1", "-t", "t", "-f"]);
+        run(command.arg(&payload));
+        waits().then_some(())
+    });
+    let [ready, alive] = ["/readyz", "/healthz"].map(|page| url(&server, page));
+    server.process().signal("TERM");
+    wait_for("the server not to be ready", || {
+        let (status, why) = fetch_url(&ready, &[]);
+        (status.starts_with("503") && why.contains("about to stop")).then_some(())
+    });
+    assert!(fetch_url(&alive, &[]).0.starts_with("200"));
+    client.kill();
+    assert!(server.process().wait().success());
+    server.ended();
 }
 
 #[test]

@@ -214,7 +214,6 @@ fn listeners_and_numbers_are_shown() {
     assert_eq!(row(&text, "connected"), ["connected", "1"]);
 }
 
-//= mqtt5:4.13.1-1
 #[test]
 fn who_is_kicked_is_told_and_may_come_back() {
     let server = server("");
