@@ -25,7 +25,7 @@ enum Notice {
 /// Runs the server until it is told to stop.
 pub(crate) fn serve(source: Source, loaded: Loaded) -> Exit {
     let config = &loaded.config;
-    crate::logging::start(&config.node.log);
+    let _lines = crate::logging::start(&config.node.log);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "manifold starts");
     raise_file_limit(config);
     warn_of_what_is_missing(config);

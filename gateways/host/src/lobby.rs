@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use core_model::ShardId;
+use core_model::{ShardId, Timestamp};
 use gateway_transport::{Entrance, Established, Handshake, HandshakeFault};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -19,12 +19,16 @@ use crate::events::HostEvent;
 use crate::reactor::{Socket, Stream};
 use crate::shard_loop::ShardLoop;
 use crate::shared::{Command, NodeShared, lock};
-use crate::{HostLimits, NodeCounters, Output};
+use crate::sources::{Refused, SourceHold, Sources};
+use crate::{HostLimits, NodeCounters, Output, SourceLimits};
 
 /// Bytes that a handshake reads at once.
 const READ_BYTES: usize = 8 * 1024;
 /// Bytes that a peer may send before its handshake is done.
 const HANDSHAKE_BYTES_MAX: usize = 128 * 1024;
+
+/// So many sources it takes to fill the lobby.
+const SOURCES_MIN: usize = 4;
 
 /// The lobby of a node.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub(crate) struct Lobby {
     /// of the side gets its turn between two of them.
     computing: Semaphore,
     next_shard: AtomicU16,
+    /// Who has taken the seats.
+    sources: Arc<Sources>,
     /// What became of handshakes.
     counters: Mutex<NodeCounters>,
 }
@@ -46,8 +52,23 @@ impl Lobby {
             guests: AtomicUsize::new(0),
             computing: Semaphore::new(computing.max(1)),
             next_shard: AtomicU16::new(0),
+            sources: Arc::default(),
             counters: Mutex::default(),
         }
+    }
+
+    /// Holds a source to its part of the seats, so that nobody keeps all others out by connections
+    /// that say nothing. Connections from this machine are not limited.
+    fn share(
+        &self,
+        peer: Option<SocketAddr>,
+        seats: usize,
+        now: Timestamp,
+    ) -> Result<Option<Box<SourceHold>>, Refused> {
+        let Some(peer) = peer else { return Ok(None) };
+        let part = u32::try_from(seats / SOURCES_MIN).unwrap_or(u32::MAX).max(1);
+        let limits = SourceLimits { connections: Some(part), ..SourceLimits::default() };
+        self.sources.admit(&limits, peer.ip(), now)
     }
 
     /// What became of handshakes.
@@ -67,12 +88,20 @@ fn receive(
     limits: &HostLimits,
 ) -> bool {
     let Some(seat) = Seat::take(node, limits.handshakes_max) else { return false };
+    // A proxy connects for everybody.
+    let source = accepted.peer.filter(|_| entrance.proxy.is_none());
+    let Ok(share) = node.lobby.share(source, limits.handshakes_max, node.clock.now()) else {
+        return false;
+    };
     let entrance = Arc::clone(entrance);
     let bounds = Bounds {
         handshake: Duration::from_millis(limits.handshake_timeout_ms),
         linger: Duration::from_secs(u64::from(limits.linger_timeout_s)),
     };
-    node.side.spawn(async move { greet(&seat.0, accepted, &entrance, bounds).await });
+    node.side.spawn(async move {
+        greet(&seat.0, accepted, &entrance, bounds).await;
+        drop(share);
+    });
     true
 }
 
@@ -282,6 +311,26 @@ impl ShardLoop {
         if !receive(&self.node, accepted, entrance, &self.links.limits) {
             self.links.counters.handshakes_refused += 1;
             self.links.per_listener.at(number).refused += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_source_takes_all_seats() {
+        let lobby = Lobby::new(1);
+        let share = |peer: &str| lobby.share(peer.parse().ok(), 8, Timestamp::ZERO);
+        let first = share("192.0.2.1:1000").unwrap();
+        let _second = share("192.0.2.1:1001").unwrap();
+        assert_eq!(share("192.0.2.1:1002").err(), Some(Refused), "a quarter of 8 is 2");
+        assert!(share("192.0.2.2:1000").is_ok(), "another one has his own part");
+        drop(first);
+        assert!(share("192.0.2.1:1002").is_ok(), "there is room again");
+        for port in 1..100 {
+            assert!(share(&format!("127.0.0.1:{port}")).unwrap().is_none());
         }
     }
 }

@@ -118,7 +118,8 @@ settings! {
     /// Connections that are not established yet, since a TLS, WebSocket or PROXY handshake is under
     /// way, and look-ups of credentials. They are worked on beside the shards.
     pub struct Handshakes {
-        /// Handshakes at once; one more connection is closed at once.
+        /// Handshakes at once; one more connection is closed at once. One address gets a quarter of
+        /// them at most, unless it is this machine's own or connects by PROXY protocol.
         max: u32 = 1_024, 1..=1_000_000;
         /// Time that a handshake may take.
         timeout: Lapse = Lapse::seconds(10), 100..=3_600_000;

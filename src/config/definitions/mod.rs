@@ -90,7 +90,8 @@ choice! {
 }
 
 settings! {
-    /// What the server says about itself, on standard error.
+    /// What the server says about itself, on standard error. Whoever reads it too slowly gets the first
+    /// 10 000 lines that wait, and loses those that follow.
     pub struct Log {
         /// The least severe lines that are written. The environment variable `RUST_LOG` overrules
         /// it and can choose by module, as in `warn,gateway_host=debug`.
