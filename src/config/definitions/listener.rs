@@ -154,7 +154,7 @@ settings! {
     pub struct ListenerWebSocket {
         /// Path of the requests; others are answered with 404.
         path: String = "/mqtt".into();
-        /// Web pages that may connect, such as "https://example.org"; empty for all. Programs that
+        /// Web pages that may connect, such as `https://example.org`; empty for all. Programs that
         /// are not browsers send no origin and are let in.
         origins: List<String> = List::default();
     }
