@@ -4,7 +4,8 @@ use std::path::absolute;
 use std::sync::Arc;
 
 use gateway_host::{
-    Bind, ListenerConfig, ListenerFacts, ListenerRates, Rate as HostRate, SourceLimits,
+    Bind, DatagramRules, ListenerConfig, ListenerFacts, ListenerRates, Rate as HostRate, Rebind,
+    SourceLimits,
 };
 use gateway_transport::{
     CertificateField, ClientAuth, Entrance, NamedFiles, ProxyRules, ProxyVersion, TlsContext,
@@ -35,6 +36,8 @@ fn build_one(
         mountpoint: table.mountpoint.as_str().into(),
         allow_anonymous: listener.allows_anonymous(),
         session_limits: (limits.session != node_session).then(|| Arc::new(limits.session.clone())),
+        message_rate: limits.message_rate.map(rate),
+        rebind: Rebind::default(),
     });
     let mode = table.mode.0.map(|mode| mode.0);
     let bind = match table.bind.in_folder(building.config.folder()) {
@@ -57,9 +60,11 @@ fn build_one(
             source: SourceLimits {
                 connections: sources.max_connections.0,
                 connection: sources.connection_rate.0.map(rate),
+                stray: None,
                 exempt: sources.exempt.0.iter().map(|net| net.0).collect(),
             },
         },
+        datagrams: DatagramRules::default(),
     })
 }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use core_model::{
     Action, BrokerEvent, ClientKey, Connect, Connected, Credit, Disconnect, DisconnectCause, Event,
-    Expiry, Filter, Identity, Permissions, Principal, Reason, SlotId, Timestamp, Will,
+    Expiry, Filter, Identity, Permissions, Principal, Reason, SlotId, Ticket, Timestamp, Will,
     check_topic_name,
 };
 use core_store::Mutation;
@@ -109,6 +109,8 @@ impl Shard {
             assigned_client_id: assigned.then(|| session.key.client_id.clone()),
             expiry: session.expiry,
             authentication_data,
+            will: None,
+            notes: Vec::new(),
         };
         self.with_session(now, sink, index, |session, cx| {
             cx.event(slot, Event::Connected(Box::new(connected)));
@@ -473,22 +475,44 @@ impl Shard {
     }
 
     /// Replaces or removes the will; a will that the client may not leave changes nothing.
-    pub(crate) fn on_update_will(&mut self, index: SessionIndex, will: Option<Box<Will>>) {
-        let Some(session) = self.sessions.get(index.0 as usize) else { return };
+    pub(crate) fn on_update_will(
+        &mut self,
+        now: Timestamp,
+        index: SessionIndex,
+        ticket: Ticket,
+        will: Option<Box<Will>>,
+        sink: &mut dyn Sink,
+    ) {
+        let reason = self.replace_will(index, will).err().unwrap_or(Reason::SUCCESS);
+        self.with_session(now, sink, index, |session, cx| {
+            if let Some(slot) = session.slot {
+                cx.event(slot, Event::WillUpdated { ticket, reason });
+            }
+        });
+    }
+
+    fn replace_will(&mut self, index: SessionIndex, will: Option<Box<Will>>) -> Result<(), Reason> {
+        let Some(session) = self.sessions.get(index.0 as usize) else {
+            return Err(Reason::UNSPECIFIED);
+        };
         if let Some(will) = &will {
             let topic = format!("{}{}", session.mountpoint, will.message.topic());
-            let fits = self.admit_will(session.will(), &topic, will).is_ok();
-            if !fits || !self.permits(index, publish_of(will), &topic) {
+            let permitted = self.admit_will(session.will(), &topic, will).and_then(|()| {
+                let permits = self.permits(index, publish_of(will), &topic);
+                if permits { Ok(()) } else { Err(Reason::NOT_AUTHORIZED) }
+            });
+            if let Err(reason) = permitted {
                 self.counters.publishes_refused += 1;
-                return;
+                return Err(reason);
             }
         }
-        let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
+        let Some(session) = self.sessions.get_mut(index.0 as usize) else { return Ok(()) };
         if session.is_durable() {
             let will = will.clone();
             self.journal.push(Mutation::Will { session: session.origin, will });
         }
         session.set_will(will, &mut self.counters);
+        Ok(())
     }
 
     pub(crate) fn on_demand(
@@ -500,7 +524,7 @@ impl Shard {
     ) {
         self.with_session(now, sink, index, |session, cx| {
             let (to, outgoing) = session.sending();
-            outgoing.set_open(cx, to, credit == Credit::Open);
+            outgoing.set_open(cx, to, credit != Credit::None);
         });
         self.after_settle(now, index, sink);
         self.tell_groups(now, index, sink);

@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use core_model::{
-    BrokerLimits, ClientKey, Connect, DisconnectCause, Event, Exchange, Lookup, Message, Operation,
-    Plugins, Publish, Reason, ShardId, SlotId, Ticket, Timestamp,
+    BrokerLimits, ClientKey, Connect, DisconnectCause, Event, Exchange, GatewayId, Lookup, Message,
+    Operation, Plugins, Publish, Reason, ShardId, SlotId, Ticket, Timestamp,
 };
 use core_store::Store;
 use hashbrown::HashMap;
@@ -155,6 +155,19 @@ impl Shard {
         self.key.home(client, self.shards)
     }
 
+    /// The home shard of the session of `client_id` at `gateway`.
+    #[must_use]
+    pub fn home_of_name(&self, gateway: GatewayId, client_id: &str) -> ShardId {
+        self.home_of(&ClientKey { gateway, client_id: client_id.into() })
+    }
+
+    /// Where the client is whose session lives on this shard, if it has a link.
+    #[must_use]
+    pub fn slot_of(&self, gateway: GatewayId, client_id: &str) -> Option<SlotId> {
+        let key = ClientKey { gateway, client_id: client_id.into() };
+        self.sessions.get(self.by_key.get(&key)?.0 as usize)?.slot
+    }
+
     /// Applies an operation of a slot of this shard. A connect whose session lives elsewhere makes
     /// a remote slot: its operations and events travel by mail (a driver that can move the link
     /// does that instead, before it applies the connect).
@@ -221,7 +234,9 @@ impl Shard {
             | Operation::Release { .. }
             | Operation::Settle { .. }
             | Operation::Read(_)
-            | Operation::UpdateWill(_)
+            | Operation::UpdateWill { .. }
+            | Operation::Note { .. }
+            | Operation::Moved(_)
             | Operation::Demand(_) => {}
         }
     }
@@ -257,7 +272,10 @@ impl Shard {
                 self.on_disconnect(now, index, slot, disconnect, sink);
             }
             Operation::Read(read) => self.on_read(now, index, slot, *read, sink),
-            Operation::UpdateWill(will) => self.on_update_will(index, will),
+            Operation::UpdateWill { ticket, will } => {
+                self.on_update_will(now, index, ticket, will, sink);
+            }
+            Operation::Note { .. } | Operation::Moved(_) => {}
             Operation::Authenticate { method, data } => {
                 self.on_reauthenticate(now, index, slot, &method, &data, sink);
             }

@@ -64,6 +64,16 @@ pub enum Event<'e> {
     },
     /// The answer to a read.
     Retained(Box<Retained>),
+    /// The will was replaced or removed, or the client may not leave it and it is as it was.
+    WillUpdated {
+        /// The operation's ticket.
+        ticket: Ticket,
+        /// Success, or why it was refused.
+        reason: Reason,
+    },
+    /// The answer to a credit of so many messages ([`Credit::Messages`](crate::Credit::Messages)),
+    /// once: nothing waits for the client, and all that it got is settled.
+    Drained,
     /// Core ended the slot's hold on its session (take-over, ban, administrator, expiry of
     /// credentials): say so in the protocol's terms, then close. No `Disconnect` is due.
     Kicked {
@@ -77,7 +87,7 @@ pub enum Event<'e> {
 }
 
 /// What a client must know about its session.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Connected {
     /// Whether a session was resumed.
     pub session_present: bool,
@@ -87,6 +97,10 @@ pub struct Connected {
     pub expiry: Expiry,
     /// Last data of an enhanced authentication.
     pub authentication_data: Option<Vec<u8>>,
+    /// The will that the session has now, if [`Manners::keeps_will`](crate::Manners::keeps_will).
+    pub will: Option<Arc<StoredMessage>>,
+    /// What earlier links had the session remember ([`Note`](crate::Operation::Note)), by key.
+    pub notes: Vec<(u32, Arc<[u8]>)>,
 }
 
 /// A page of retained messages.
@@ -198,6 +212,8 @@ impl Event<'_> {
             Event::Unsubscribed { ticket, reasons } => Event::Unsubscribed { ticket, reasons },
             Event::Release { handle, reason } => Event::Release { handle, reason },
             Event::Retained(r) => Event::Retained(r),
+            Event::WillUpdated { ticket, reason } => Event::WillUpdated { ticket, reason },
+            Event::Drained => Event::Drained,
             Event::Kicked { reason, server_reference } => {
                 Event::Kicked { reason, server_reference }
             }

@@ -30,8 +30,8 @@ pub use ids::{ClientKey, GatewayId, LinkId, OriginId, ShardId, SlotId, Ticket};
 pub use limits::{BrokerLimits, Overflow, SessionLimits, ShareStrategy};
 pub use message::{LayoutId, Message, StoredMessage};
 pub use operation::{
-    Connect, Credit, Disconnect, DisconnectCause, Operation, Outcome, Publish, PublishMessage,
-    Read, RetainHandling, Subscribe, Subscription, Unsubscribe, Will,
+    Connect, Credit, Disconnect, DisconnectCause, Manners, Operation, Outcome, Publish,
+    PublishMessage, Read, RetainHandling, Subscribe, Subscription, Takeover, Unsubscribe, Will,
 };
 pub use plugin::{
     Action, Authenticator, Authorizer, BrokerEvent, Exchange, Gate, Interceptor, Lookup, Observer,

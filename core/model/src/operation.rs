@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::{
@@ -41,8 +42,26 @@ pub enum Operation<'a> {
     },
     /// Reads retained messages; answered by `Retained`.
     Read(Box<Read>),
-    /// Replaces or removes the will.
-    UpdateWill(Option<Box<Will>>),
+    /// Replaces or removes the will; answered by `WillUpdated`.
+    UpdateWill {
+        /// Names the answer.
+        ticket: Ticket,
+        /// The new will, or none.
+        will: Option<Box<Will>>,
+    },
+    /// Has the session remember something of the gateway's own, which [`Connected`] hands to the
+    /// next link; or forget it. It lives as long as the session and is as durable. The gateway
+    /// bounds how much that is.
+    ///
+    /// [`Connected`]: crate::Connected
+    Note {
+        /// Names it within the session.
+        key: u32,
+        /// What is to be remembered; `None` to forget it.
+        value: Option<Arc<[u8]>>,
+    },
+    /// The client has another address now.
+    Moved(SocketAddr),
     /// How much the client can take now.
     Demand(Credit),
     /// Ends the link's hold on the session. No answer; the slot is free afterwards.
@@ -69,6 +88,8 @@ pub struct Connect {
     pub may_requeue: bool,
     /// Published when the link ends without a farewell.
     pub will: Option<Box<Will>>,
+    /// What its protocol does otherwise than MQTT.
+    pub manners: Manners,
     /// Topic prefix of this client, `%c` and `%u` not yet replaced; empty for none.
     pub mountpoint: Box<str>,
     /// The bounds of its session; `None` for the node's.
@@ -84,6 +105,46 @@ impl Connect {
         (!self.client_id.is_empty())
             .then(|| ClientKey { gateway: self.gateway, client_id: self.client_id.clone() })
     }
+}
+
+/// What a client's protocol does otherwise than MQTT, which is the default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manners {
+    /// The will belongs to the session as subscriptions do: a connect without one leaves the will
+    /// of a session that is resumed, a farewell keeps it unpublished, and it is there again after it
+    /// was published. It goes with the session, or by `UpdateWill`.
+    pub keeps_will: bool,
+    /// QoS 0 messages wait for a client without credit as others do, but are the first to go when
+    /// its queue is full, the oldest of them first.
+    pub keeps_qos0: bool,
+    /// Who may take the session from a link that holds it.
+    pub takeover: Takeover,
+    /// How much the client can take at first.
+    pub credit: Credit,
+}
+
+impl Default for Manners {
+    fn default() -> Self {
+        Manners {
+            keeps_will: false,
+            keeps_qos0: false,
+            takeover: Takeover::Anybody,
+            credit: Credit::Open,
+        }
+    }
+}
+
+/// Who may take a session from a link that holds it. Somebody else is refused with "Not
+/// authorized", and the link goes on. It is no question for a session without a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Takeover {
+    /// Whoever connects with its client identifier and is let in.
+    #[default]
+    Anybody,
+    /// Who comes from the same IP address, whatever the port.
+    SameAddress,
+    /// Nobody but the link itself.
+    Nobody,
 }
 
 /// The message published for a client that is gone.
@@ -184,6 +245,10 @@ pub enum Credit {
     None,
     /// As much as its receive maximum allows.
     Open,
+    /// So many more deliveries, whatever their QoS, as far as its receive maximum allows. Replaces
+    /// what was left of an earlier credit. When nothing waits for the client any more and all that
+    /// it got is settled, the session says so once by [`Drained`](crate::Event::Drained).
+    Messages(u32),
 }
 
 /// Reads retained messages.
@@ -239,7 +304,9 @@ impl Operation<'_> {
             Operation::Release { ticket, id } => Operation::Release { ticket, id },
             Operation::Settle { handle, outcome } => Operation::Settle { handle, outcome },
             Operation::Read(r) => Operation::Read(r),
-            Operation::UpdateWill(w) => Operation::UpdateWill(w),
+            Operation::UpdateWill { ticket, will } => Operation::UpdateWill { ticket, will },
+            Operation::Note { key, value } => Operation::Note { key, value },
+            Operation::Moved(peer) => Operation::Moved(peer),
             Operation::Demand(c) => Operation::Demand(c),
             Operation::Disconnect(d) => Operation::Disconnect(d),
         }

@@ -65,8 +65,10 @@ impl Default for NodeConfig {
 /// Where a listener listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bind {
-    /// An address; port 0 lets the system choose.
+    /// A TCP address; port 0 lets the system choose.
     Tcp(SocketAddr),
+    /// A UDP address; port 0 lets the system choose.
+    Udp(SocketAddr),
     /// A Unix socket.
     Unix {
         /// Its file.
@@ -79,9 +81,9 @@ pub enum Bind {
 impl Bind {
     /// The address; `None` for a Unix socket.
     #[must_use]
-    pub fn tcp(&self) -> Option<SocketAddr> {
+    pub fn address(&self) -> Option<SocketAddr> {
         match self {
-            Bind::Tcp(address) => Some(*address),
+            Bind::Tcp(address) | Bind::Udp(address) => Some(*address),
             Bind::Unix { .. } => None,
         }
     }
@@ -96,7 +98,7 @@ impl From<SocketAddr> for Bind {
 impl fmt::Display for Bind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Bind::Tcp(address) => address.fmt(f),
+            Bind::Tcp(address) | Bind::Udp(address) => address.fmt(f),
             Bind::Unix { path, .. } => write!(f, "unix:{}", path.display()),
         }
     }
@@ -132,6 +134,8 @@ pub struct SourceLimits {
     pub connections: Option<u32>,
     /// New connections.
     pub connection: Option<Rate>,
+    /// Datagrams that are of no link; those beyond it are dropped. Each shard counts for itself.
+    pub stray: Option<Rate>,
     /// Sources that are not limited.
     pub exempt: Vec<IpNet>,
 }
@@ -143,7 +147,7 @@ impl Default for SourceLimits {
             IpNet::new_assert(Ipv4Addr::new(127, 0, 0, 0).into(), 8),
             IpNet::new_assert(Ipv6Addr::LOCALHOST.into(), 128),
         ];
-        SourceLimits { connections: None, connection: None, exempt: loopback.into() }
+        SourceLimits { connections: None, connection: None, stray: None, exempt: loopback.into() }
     }
 }
 
@@ -166,6 +170,40 @@ pub struct ListenerConfig {
     pub entrance: Option<Arc<Entrance>>,
     /// How much may come, and how fast.
     pub rates: ListenerRates,
+    /// Habits of a datagram listener.
+    pub datagrams: DatagramRules,
+}
+
+/// Who may move a client to another address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rebind {
+    /// Whoever proves its identity by DTLS; over plain UDP nobody.
+    DtlsOnly,
+    /// Who has the same IP address, whatever the port.
+    #[default]
+    SameIp,
+    /// Everybody who names the client.
+    Trust,
+}
+
+/// Habits of a datagram listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatagramRules {
+    /// Seconds of silence after which a link is closed, unless its machine has agreed to a longer
+    /// one with the peer.
+    pub idle_timeout_s: u32,
+    /// Bytes that the kernel keeps for each shard's socket until they are read; 0 for the system's
+    /// default.
+    pub receive_buffer_bytes: usize,
+    /// A datagram with which a load balancer asks whether the listener is alive, and the answer,
+    /// which is no longer than three times as much.
+    pub health_check: Option<(Box<[u8]>, Box<[u8]>)>,
+}
+
+impl Default for DatagramRules {
+    fn default() -> Self {
+        DatagramRules { idle_timeout_s: 180, receive_buffer_bytes: 0, health_check: None }
+    }
 }
 
 impl ListenerConfig {
@@ -184,6 +222,7 @@ impl ListenerConfig {
             gateway,
             entrance: None,
             rates: ListenerRates::default(),
+            datagrams: DatagramRules::default(),
         }
     }
 
@@ -198,6 +237,7 @@ impl ListenerConfig {
             (true, false, _) => "ws",
             (false, true, _) => "tls",
             (false, false, Bind::Tcp(_)) => "tcp",
+            (false, false, Bind::Udp(_)) => "udp",
             (false, false, Bind::Unix { .. }) => "unix",
         }
     }

@@ -2,9 +2,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use codec_wire::{Codec, DecodeError, Decoded};
-use core_model::{Event, GatewayId, Reason, SessionLimits, Timestamp, TransportFacts};
+use core_model::{Event, GatewayId, Reason, SessionLimits, ShardId, Timestamp, TransportFacts};
 
-use crate::{Context, Machine};
+use crate::{Context, Machine, Output, Rate, Rebind};
 
 /// One protocol as the host sees it: makes a link's state machine when somebody connects.
 pub trait Gateway: Send + Sync {
@@ -17,6 +17,24 @@ pub trait Gateway: Send + Sync {
     /// A machine for a new link.
     fn open(&self, link: &LinkFacts, now: Timestamp) -> Box<dyn Link>;
 
+    /// Whose a datagram is, as far as its own bytes say: identity comes before address. It is asked
+    /// for every datagram before anything else is done with it, so it must be quick, and the bytes
+    /// may be anything.
+    fn whose<'d>(&self, _datagram: &'d [u8]) -> Whose<'d> {
+        Whose::Newcomer
+    }
+
+    /// A machine for the datagrams of no link, of which each shard has one for each datagram
+    /// listener. It answers each sender, knows none of them for longer than a call, and may have
+    /// slots of its own. `None` if such datagrams are dropped.
+    fn open_commons(&self, _link: &LinkFacts, _now: Timestamp) -> Option<Box<dyn Link>> {
+        None
+    }
+
+    /// Answers a datagram that would open a link, but cannot, in the protocol's terms; or not at
+    /// all. The answer goes to its sender if it is no longer than three times the datagram.
+    fn refuse_datagram(&self, _datagram: &[u8], _reason: Reason, _output: &mut Output) {}
+
     /// Makes `bytes`, which are whole frames that a link got or is sent, fit to be shown to an
     /// operator: replaces the secrets in them. `false` if they cannot be shown, and only their
     /// length is. Without an answer of its own a gateway shows what comes after the connect.
@@ -25,13 +43,45 @@ pub trait Gateway: Send + Sync {
     }
 }
 
+/// Whose a datagram is, as far as its own bytes say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose<'d> {
+    /// Of a client that names itself. The link of that client takes it, from whatever address and on
+    /// whatever shard; from another address than the link's own it comes as a candidate path.
+    Client {
+        /// Its client identifier, not empty.
+        client_id: &'d str,
+        /// Whether a new link is opened for it where the client has none, or has one at another
+        /// address (whose client is then taken over, or not, as the core decides). Otherwise it is
+        /// nobody's where the client has no link.
+        opens: bool,
+    },
+    /// Of whoever has the link of the sender's address; nobody's if there is none.
+    Peer,
+    /// The same, but a new link is opened if there is none.
+    Newcomer,
+    /// Of one of many clients behind the sender, who relays for them. All of them share one link,
+    /// which is another one than that of the address itself, if that is a client too.
+    Relayed {
+        /// Whether a new link is opened if there is none; nobody's otherwise.
+        opens: bool,
+    },
+    /// Nobody's.
+    Nobody,
+}
+
 /// What is known of a new link.
 #[derive(Clone, Debug)]
 pub struct LinkFacts {
     /// The listener that it came through.
     pub listener: Arc<ListenerFacts>,
-    /// The peer's address, as seen or as a trusted proxy reports it; `None` on a Unix socket.
+    /// The shard that owns it now.
+    pub shard: ShardId,
+    /// The peer's address, as seen or as a trusted proxy reports it; `None` on a Unix socket, and
+    /// on the link for datagrams that are nobody's.
     pub peer: Option<SocketAddr>,
+    /// Whether many clients are behind the peer ([`Whose::Relayed`]).
+    pub is_relay: bool,
     /// What the transport has found out; `None` for plain connections.
     pub transport: Option<Arc<TransportFacts>>,
     /// The client id that the client's certificate gives it, which replaces its own; only where the
@@ -50,6 +100,12 @@ pub struct ListenerFacts {
     pub allow_anonymous: bool,
     /// The bounds of its clients' sessions; `None` for the node's.
     pub session_limits: Option<Arc<SessionLimits>>,
+    /// Messages that one client may publish. The host slows down the reading of streams by itself;
+    /// the machine of a datagram link refuses what is beyond it in its protocol's terms, for each
+    /// slot by itself ([`Bucket`](crate::Bucket)).
+    pub message_rate: Option<Rate>,
+    /// Who may move a client to another address.
+    pub rebind: Rebind,
 }
 
 /// What decoding the next frame came to.
@@ -80,6 +136,8 @@ pub trait Link: Send {
     fn on_backpressure(&mut self, blocked: bool, context: &mut Context<'static, '_>);
     /// See [`Machine::version`].
     fn version(&self) -> Option<&'static str>;
+    /// See [`Machine::quiet_until`].
+    fn quiet_until(&self) -> Option<Timestamp>;
     /// See [`Machine::next_deadline`].
     fn next_deadline(&self) -> Option<Timestamp>;
     /// See [`Machine::is_ready`].
@@ -145,6 +203,10 @@ where
 
     fn version(&self) -> Option<&'static str> {
         self.machine.version()
+    }
+
+    fn quiet_until(&self) -> Option<Timestamp> {
+        self.machine.quiet_until()
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {

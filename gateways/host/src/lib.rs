@@ -47,14 +47,14 @@ pub use core_broker::{
 };
 
 pub use config::{
-    Bind, HostLimits, ListenerConfig, ListenerRates, NodeConfig, OnFailure, OpenStore, Rate,
-    SourceLimits,
+    Bind, DatagramRules, HostLimits, ListenerConfig, ListenerRates, NodeConfig, OnFailure,
+    OpenStore, Rate, Rebind, SourceLimits,
 };
 pub use control::{Control, ControlError};
 pub use counters::{HostCounters, ListenerCounters, NodeCounters, PerListener};
-pub use gateway::{Framed, Gateway, Link, LinkFacts, ListenerFacts, Progress};
+pub use gateway::{Framed, Gateway, Link, LinkFacts, ListenerFacts, Progress, Whose};
 pub use listeners::{ListenerChanges, ListenerStatus};
-pub use machine::{Close, Context, Machine, Operations};
+pub use machine::{Close, Context, Machine, Operations, Sender, SenderPath};
 pub use node::{Node, StartError, StopReport};
 pub use output::{Output, REFERENCE_BYTES_MIN};
 pub use pages::{Client, LinkInfo, Page};

@@ -113,6 +113,7 @@ impl Place {
                 let bind = Bind::Tcp(socket.local_addr()?);
                 Ok(Place { socket: ListenSocket::Tcp(socket), bind, file: None })
             }
+            Bind::Udp(_) => Err(io::ErrorKind::Unsupported.into()),
             Bind::Unix { path, mode } => {
                 let socket = gateway_transport::listen_unix(path, *mode, backlog)?;
                 let (socket, bind) = (ListenSocket::Unix(socket), bind.clone());

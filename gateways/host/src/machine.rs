@@ -1,3 +1,5 @@
+use std::net::SocketAddr;
+
 use codec_wire::{Codec, DecodeError};
 use core_model::{Event, Operation, Reason, Timestamp};
 
@@ -19,7 +21,7 @@ pub trait Machine: Send + 'static {
     );
 
     /// The input is not a frame of the protocol. The machine answers in the protocol's terms and
-    /// closes; for a datagram protocol it may also do nothing, which drops the datagram.
+    /// closes; on a datagram link it may also do nothing, which drops the datagram.
     fn on_decode_error(&mut self, error: &DecodeError, context: &mut Context<'_, '_>);
 
     /// The core tells slot `slot` of this link something.
@@ -43,6 +45,13 @@ pub trait Machine: Send + 'static {
         None
     }
 
+    /// Until when the peer of a datagram link may be silent as agreed with it, such as by a keep
+    /// alive or a sleep that it has announced. The host closes a link that is silent for longer
+    /// than that and than the listener's own bound. `None` where nothing is agreed.
+    fn quiet_until(&self) -> Option<Timestamp> {
+        None
+    }
+
     /// When [`Self::on_deadline`] is to be called; asked after each input. An answer that lies in
     /// the past is due at once.
     fn next_deadline(&self) -> Option<Timestamp>;
@@ -62,6 +71,30 @@ pub enum Close {
     Now(Reason),
 }
 
+/// Where a datagram comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// The address, as seen or as a trusted proxy reports it.
+    pub address: SocketAddr,
+    /// How it is related to the link.
+    pub path: SenderPath,
+}
+
+/// How the sender of a datagram is related to the link that gets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SenderPath {
+    /// It is the peer of the link; or of nobody, on the link that takes what is nobody's.
+    Known,
+    /// The datagram names the link's client, but comes from another address. What the machine sends
+    /// in this call goes there, at most three times the bytes that have come from there.
+    Candidate {
+        /// Whether the listener's `rebind` policy lets the machine adopt it.
+        may_adopt: bool,
+    },
+    /// The machine has adopted it in this call.
+    Adopted,
+}
+
 /// What a machine may do: write output, operate on the core, close.
 ///
 /// `'a` is the life of the read buffer of this turn, which published messages may borrow from.
@@ -69,6 +102,7 @@ pub enum Close {
 pub struct Context<'a, 'c> {
     /// The time of this turn.
     pub now: Timestamp,
+    sender: Option<Sender>,
     output: &'c mut Output,
     operations: &'c mut Operations<'a>,
     close: &'c mut Option<Close>,
@@ -85,7 +119,30 @@ impl<'a, 'c> Context<'a, 'c> {
         operations: &'c mut Operations<'a>,
         close: &'c mut Option<Close>,
     ) -> Self {
-        Context { now, output, operations, close }
+        Context { now, sender: None, output, operations, close }
+    }
+
+    /// The same for a datagram.
+    #[must_use]
+    pub fn of_sender(mut self, sender: Sender) -> Self {
+        self.sender = Some(sender);
+        self
+    }
+
+    /// Where the datagram comes from; `None` on a stream, and outside of input.
+    #[must_use]
+    pub fn sender(&self) -> Option<Sender> {
+        self.sender
+    }
+
+    /// Makes a candidate path that may be adopted the link's own: its peer is there from now on.
+    /// Whether it is the link's own now. The host tells the core ([`Operation::Moved`]).
+    pub fn adopt_path(&mut self) -> bool {
+        let Some(sender) = &mut self.sender else { return true };
+        if sender.path == (SenderPath::Candidate { may_adopt: true }) {
+            sender.path = SenderPath::Adopted;
+        }
+        !matches!(sender.path, SenderPath::Candidate { .. })
     }
 
     /// Where encoded frames go; written to the link once at the end of the turn.

@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 
 use core_model::StoredMessage;
@@ -10,6 +11,9 @@ pub const REFERENCE_BYTES_MIN: usize = 4096;
 /// What waits to be written to one link: bytes, and references to large payloads in between.
 ///
 /// An empty output holds no memory, so that an idle link costs nothing.
+///
+/// The output of a datagram link ([`Output::for_datagrams`]) consists of frames, each of which is
+/// one datagram; only [`Output::frame_with`] and [`Output::frame_to`] write to it.
 #[derive(Debug, Default)]
 pub struct Output {
     /// Complete parts in front of `tail`, oldest first.
@@ -18,7 +22,16 @@ pub struct Output {
     /// Bytes of the first part (or of the tail, when there is no part) that are written already.
     written: usize,
     len: usize,
+    /// Whether frames are kept apart: each has its size in front of it in `tail`.
+    is_datagrams: bool,
 }
+
+/// Size of what stands in front of each frame of a datagram link.
+const HEAD_BYTES: usize = 4;
+/// Marks a head that is followed by the frame's own destination.
+const HAS_DESTINATION: u32 = 1 << 31;
+/// Longest destination: a family, an address, a port, a flow label and a scope.
+const DESTINATION_BYTES: usize = 27;
 
 #[derive(Debug)]
 enum Part {
@@ -66,7 +79,69 @@ impl Output {
         self.parts.push_back(Part::Payload(Arc::clone(message)));
     }
 
-    /// Bytes that wait.
+    /// An empty output of a datagram link.
+    #[must_use]
+    pub fn for_datagrams() -> Self {
+        Output { is_datagrams: true, ..Output::default() }
+    }
+
+    /// Appends one frame through `write`, which must only append. On a datagram link it is one
+    /// datagram, on a stream its bytes follow those before it. An empty frame is none.
+    #[inline]
+    pub fn frame_with<R>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        if self.is_datagrams { self.datagram_with(None, write) } else { self.write_with(write) }
+    }
+
+    /// The same for somebody else than the peer of the link. Only a datagram link knows others: a
+    /// stream drops it.
+    pub fn frame_to<R>(&mut self, to: SocketAddr, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        if self.is_datagrams {
+            return self.datagram_with(Some(to), write);
+        }
+        write(&mut Vec::new())
+    }
+
+    fn datagram_with<R>(
+        &mut self,
+        to: Option<SocketAddr>,
+        write: impl FnOnce(&mut Vec<u8>) -> R,
+    ) -> R {
+        let start = self.tail.len();
+        self.tail.extend_from_slice(&[0; HEAD_BYTES]);
+        if let Some(to) = to {
+            write_destination(to, &mut self.tail);
+        }
+        let body = self.tail.len();
+        let result = write(&mut self.tail);
+        let len = self.tail.len().saturating_sub(body);
+        if len == 0 {
+            self.tail.truncate(start);
+            return result;
+        }
+        let mark = if to.is_some() { HAS_DESTINATION } else { 0 };
+        let head = mark | u32::try_from(len).unwrap_or(u32::MAX >> 1);
+        if let Some(place) = self.tail.get_mut(start..start + HEAD_BYTES) {
+            place.copy_from_slice(&head.to_le_bytes());
+        }
+        self.len += self.tail.len() - start;
+        result
+    }
+
+    /// The frames that wait on a datagram link, oldest first; with their destination, if that is
+    /// not the peer.
+    pub fn datagrams(&self) -> impl Iterator<Item = (Option<SocketAddr>, &[u8])> {
+        let mut rest = match self.is_datagrams {
+            true => self.tail.get(self.written..).unwrap_or(&[]),
+            false => &[],
+        };
+        std::iter::from_fn(move || {
+            let (to, body, behind) = split_datagram(rest)?;
+            rest = behind;
+            Some((to, body))
+        })
+    }
+
+    /// Bytes that wait. On a datagram link those that keep frames apart count as well.
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
@@ -160,6 +235,46 @@ impl Output {
     }
 }
 
+/// The first frame of a datagram link's output, with its destination, and what follows it.
+fn split_datagram(bytes: &[u8]) -> Option<(Option<SocketAddr>, &[u8], &[u8])> {
+    let (head, mut rest) = bytes.split_first_chunk::<HEAD_BYTES>()?;
+    let head = u32::from_le_bytes(*head);
+    let mut to = None;
+    if head & HAS_DESTINATION != 0 {
+        let (destination, behind) = rest.split_first_chunk::<DESTINATION_BYTES>()?;
+        to = Some(read_destination(destination));
+        rest = behind;
+    }
+    let (body, behind) = rest.split_at_checked((head & !HAS_DESTINATION) as usize)?;
+    Some((to, body, behind))
+}
+
+fn write_destination(to: SocketAddr, into: &mut Vec<u8>) {
+    let (octets, flow, scope) = match to {
+        SocketAddr::V4(to) => (to.ip().to_ipv6_mapped().octets(), 0, 0),
+        SocketAddr::V6(to) => (to.ip().octets(), to.flowinfo(), to.scope_id()),
+    };
+    into.push(u8::from(to.is_ipv4()));
+    into.extend_from_slice(&octets);
+    into.extend_from_slice(&to.port().to_le_bytes());
+    into.extend_from_slice(&flow.to_le_bytes());
+    into.extend_from_slice(&scope.to_le_bytes());
+}
+
+fn read_destination(bytes: &[u8; DESTINATION_BYTES]) -> SocketAddr {
+    let [is_v4, rest @ ..] = bytes;
+    let (octets, rest) = rest.split_first_chunk::<16>().expect("the size is fixed");
+    let (port, rest) = rest.split_first_chunk::<2>().expect("the size is fixed");
+    let (flow, rest) = rest.split_first_chunk::<4>().expect("the size is fixed");
+    let (scope, _) = rest.split_first_chunk::<4>().expect("the size is fixed");
+    let (ip, port) = (Ipv6Addr::from(*octets), u16::from_le_bytes(*port));
+    match ip.to_ipv4_mapped() {
+        Some(ip) if *is_v4 == 1 => (ip, port).into(),
+        _ => SocketAddrV6::new(ip, port, u32::from_le_bytes(*flow), u32::from_le_bytes(*scope))
+            .into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,6 +319,34 @@ mod tests {
         }
         assert_eq!(got, expected);
         assert_eq!(Arc::strong_count(&large), 1);
+    }
+
+    #[test]
+    fn datagrams_are_kept_apart() {
+        let mut output = Output::for_datagrams();
+        let others = ["192.0.2.1:5", "[2001:db8::1]:65535", "[::ffff:1.2.3.4]:6"];
+        output.frame_with(|out| out.extend_from_slice(b"one"));
+        output.frame_with(|_| {});
+        for other in others {
+            output.frame_to(other.parse().unwrap(), |out| out.extend_from_slice(b"to"));
+        }
+        output.frame_with(|out| out.push(7));
+        let frames: Vec<_> = output.datagrams().collect();
+        assert_eq!(frames.first(), Some(&(None, &b"one"[..])));
+        assert_eq!(frames.last(), Some(&(None, &[7][..])));
+        let to: Vec<_> = frames.iter().filter_map(|(to, _)| *to).collect();
+        assert_eq!(to, others.map(|other| other.parse().unwrap()));
+        let (len, mut spare) = (output.len(), Vec::new());
+        output.advance(len, &mut spare);
+        assert_eq!((output.len(), output.datagrams().count()), (0, 0));
+    }
+
+    #[test]
+    fn a_frame_on_a_stream_is_its_bytes() {
+        let mut output = Output::default();
+        output.frame_with(|out| out.extend_from_slice(b"ab"));
+        output.frame_to("192.0.2.1:5".parse().unwrap(), |out| out.push(1));
+        assert_eq!((output.contiguous(), output.datagrams().count()), (Some(&b"ab"[..]), 0));
     }
 
     #[test]

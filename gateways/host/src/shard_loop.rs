@@ -224,7 +224,8 @@ impl ShardLoop {
     fn open(&mut self, accepted: Accepted<Socket>) {
         let Accepted { socket, peer, permit } = accepted;
         let listener = Arc::clone(&permit.listener().facts);
-        let facts = LinkFacts { listener, peer, transport: None, client_id: None };
+        let (shard, is_relay) = (self.id, false);
+        let facts = LinkFacts { listener, shard, peer, is_relay, transport: None, client_id: None };
         self.open_link(socket, permit, &facts, None, Unread::Nothing);
     }
 
@@ -233,7 +234,8 @@ impl ShardLoop {
         let Ok(socket) = Socket::register(stream) else { return };
         let Established { filter, plain, peer, facts: transport, client_id } = established;
         let listener = Arc::clone(&permit.listener().facts);
-        let facts = LinkFacts { listener, peer, transport, client_id };
+        let (shard, is_relay) = (self.id, false);
+        let facts = LinkFacts { listener, shard, peer, is_relay, transport, client_id };
         let wire = filter.map(|filter| Box::new(Wire::new(filter)));
         let unread = Unread::of(plain, self.scratch.len());
         self.open_link(socket, permit, &facts, wire, unread);

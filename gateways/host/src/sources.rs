@@ -209,7 +209,8 @@ mod tests {
         assert!(sources.admit(&limits, ip("192.0.2.1"), at(0)).is_err());
         let free = SourceLimits::default();
         assert!(sources.admit(&free, ip("192.0.2.1"), at(0)).unwrap().is_none());
-        let strict = SourceLimits { connections: Some(0), exempt: Vec::new(), connection: None };
+        let exempt = Vec::new();
+        let strict = SourceLimits { connections: Some(0), exempt, ..SourceLimits::default() };
         assert!(sources.admit(&strict, ip("127.0.0.1"), at(0)).is_err());
     }
 
@@ -227,8 +228,12 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let sources = Arc::new(Sources::default());
         let rate = Rate { per_second: 1, burst: 2 };
-        let limits =
-            SourceLimits { connection: Some(rate), connections: Some(9), exempt: Vec::new() };
+        let limits = SourceLimits {
+            connection: Some(rate),
+            connections: Some(9),
+            exempt: Vec::new(),
+            stray: None,
+        };
         let hold = sources.admit(&limits, Ipv6Addr::LOCALHOST.into(), at(0)).unwrap();
         for number in 0..100_000_u32 {
             let address = Ipv4Addr::from_bits(number);

@@ -133,6 +133,8 @@ impl Client {
             | Event::Refused { .. }
             | Event::Kicked { .. }
             | Event::Draining
+            | Event::Drained
+            | Event::WillUpdated { .. }
             | Event::Retained(_) => {}
         }
         Ok(())

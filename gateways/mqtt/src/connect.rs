@@ -1,6 +1,7 @@
 use codec_mqtt::{Connect, Version, Will};
 use core_model::{
-    Connect as CoreConnect, Evidence, Expiry, Message, Properties, Reason, Secret, Will as CoreWill,
+    Connect as CoreConnect, Evidence, Expiry, Manners, Message, Properties, Reason, Secret,
+    Will as CoreWill,
 };
 use gateway_host::LinkFacts;
 
@@ -118,6 +119,7 @@ impl Opening {
             //= mqtt5:4.4.0-1
             may_retransmit: !connect.version.is_v5(),
             may_requeue: false,
+            manners: Manners::default(),
             //= mqtt5:3.1.2-7
             //= mqtt311:3.1.2-8
             //= mqtt311:3.1.2-12

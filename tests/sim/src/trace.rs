@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use core_broker::{LookupId, Sink};
 use core_model::{
     BrokerEvent, Connect, Credit, Delivery, Disconnect, Event, Evidence, Expiry, Filter, GatewayId,
-    Lookup, Message, Observer, Operation, Outcome, Publish, PublishMessage, QoS, Read, Reason,
-    Secret, ShardId, SlotId, StoredMessage, Subscribe, Subscription, Ticket, Timestamp,
+    Lookup, Manners, Message, Observer, Operation, Outcome, Publish, PublishMessage, QoS, Read,
+    Reason, Secret, ShardId, SlotId, StoredMessage, Subscribe, Subscription, Ticket, Timestamp,
     Unsubscribe, Will,
 };
 use core_store::{Lsn, Mutation};
@@ -194,6 +194,7 @@ fn connect_of(hello: &Hello) -> Box<Connect> {
         receive_max: hello.receive_max,
         may_retransmit: hello.may_retransmit,
         may_requeue: hello.may_requeue,
+        manners: Manners::default(),
         will: hello.will.as_ref().map(|(draft, delay_s, expiry_s)| {
             Box::new(Will { message: draft.detach(), delay_s: *delay_s, expiry_s: *expiry_s })
         }),
@@ -301,6 +302,7 @@ impl From<Event<'_>> for Ev {
             Event::Kicked { reason, .. } => Ev::Kicked(reason),
             Event::Draining => Ev::Draining,
             Event::Challenge { .. } | Event::Authenticated { .. } => Ev::Authentication,
+            Event::WillUpdated { .. } | Event::Drained => unreachable!("nobody asks for it"),
         }
     }
 }

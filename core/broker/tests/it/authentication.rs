@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use core_model::{
-    Authenticator, DisconnectCause, Evidence, Exchange, Identity, Operation, Reason, Step,
+    Authenticator, DisconnectCause, Evidence, Exchange, Identity, Operation, Reason, Step, Ticket,
     Timestamp, Verdict,
 };
 
@@ -79,8 +79,8 @@ fn a_refused_client_can_try_again() {
         let mut w = guarded(layout);
         let bad = w.dial(id("1").user("alice", "bad"));
         assert_eq!(w.take(bad), ["refused 0x86"]);
-        for operation in [Operation::UpdateWill(None), Operation::Demand(core_model::Credit::Open)]
-        {
+        let update = Operation::UpdateWill { ticket: Ticket(0), will: None };
+        for operation in [update, Operation::Demand(core_model::Credit::Open)] {
             w.apply(bad, operation);
         }
         w.begin_publish(bad, &msg("t", "x", 1));

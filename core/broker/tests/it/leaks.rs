@@ -2,7 +2,7 @@
 
 use core_model::{
     Credit, Disconnect, DisconnectCause, Expiry, Operation, Outcome, Overflow, Reason,
-    ShareStrategy,
+    ShareStrategy, Ticket,
 };
 
 use crate::words::{Connecting, id, msg, sub};
@@ -85,7 +85,7 @@ impl Life {
             (13, Some(client)) => {
                 let will = msg("t", "w", 1).will(self.dice.below(3) as u32 * 4);
                 let will = (self.dice.below(2) == 0).then(|| Box::new(will));
-                self.w.apply(client, Operation::UpdateWill(will));
+                self.w.apply(client, Operation::UpdateWill { ticket: Ticket(0), will });
             }
             (14, Some(client)) => {
                 let credit = self.dice.pick(&[Credit::None, Credit::Open, Credit::Open]);

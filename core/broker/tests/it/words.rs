@@ -1,7 +1,7 @@
 //! Short words for operations, and text for events.
 
 use core_model::{
-    Connect, Delivery, Event, Evidence, Expiry, Filter, GatewayId, Message, QoS, Reason,
+    Connect, Delivery, Event, Evidence, Expiry, Filter, GatewayId, Manners, Message, QoS, Reason,
     RetainHandling, Secret, SessionLimits, Subscription, Timestamp, Will,
 };
 
@@ -19,6 +19,7 @@ pub(crate) fn id(client_id: &str) -> Connecting {
         receive_max: u16::MAX,
         may_retransmit: false,
         may_requeue: false,
+        manners: Manners::default(),
         will: None,
         mountpoint: "".into(),
         limits: None,
@@ -249,6 +250,8 @@ pub(crate) fn text_of(event: &Event<'_>) -> String {
         }
         Event::Kicked { reason, .. } => format!("kicked 0x{:02X}", reason.as_u8()),
         Event::Draining => "draining".into(),
+        Event::Drained => "drained".into(),
+        Event::WillUpdated { reason, .. } => format!("will 0x{:02X}", reason.as_u8()),
     }
 }
 

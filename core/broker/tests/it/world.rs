@@ -502,7 +502,8 @@ impl World {
     }
 
     pub(crate) fn update_will(&mut self, client: Client, will: Option<Will>) {
-        self.apply(client, Operation::UpdateWill(will.map(Box::new)));
+        let (ticket, will) = (Ticket(0), will.map(Box::new));
+        self.apply(client, Operation::UpdateWill { ticket, will });
         self.run();
     }
 

@@ -108,7 +108,7 @@ fn clients_are_kicked_by_what_they_have_in_common() {
     let listeners = vec![listener("a"), listener("b")];
     let node = Node::start(NodeConfig { listeners, ..credulous(3) }).unwrap();
     let addresses: Vec<_> =
-        node.addresses().into_iter().map(|(_, bind)| bind.tcp().unwrap()).collect();
+        node.addresses().into_iter().map(|(_, bind)| bind.address().unwrap()).collect();
     let join = |address: usize, client_id: &str| {
         let mut client = Client::new(addresses[address]);
         client.connect(client_id);

@@ -22,7 +22,7 @@ fn status(node: &Node, name: &str) -> ListenerStatus {
 }
 
 fn address(node: &Node, name: &str) -> SocketAddr {
-    status(node, name).bind.tcp().unwrap()
+    status(node, name).bind.address().unwrap()
 }
 
 fn names(names: &[&str]) -> Vec<Box<str>> {

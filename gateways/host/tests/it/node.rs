@@ -137,7 +137,7 @@ fn several_listeners_are_served_by_all_shards() {
     let node = Node::start(NodeConfig { listeners, ..config(2) }).unwrap();
     assert_eq!(node.shards(), 2);
     for ((name, bind), toy) in node.addresses().into_iter().zip(&toys) {
-        let address = bind.tcp().unwrap();
+        let address = bind.address().unwrap();
         let mut clients: Vec<Client> = (0..4).map(|_| Client::new(address)).collect();
         for client in &mut clients {
             client.send("Ehi").expect("Ehi");

@@ -93,7 +93,8 @@ fn connections_that_come_too_fast_are_closed_at_once() {
 
 #[test]
 fn a_source_has_its_own_limit() {
-    let source = SourceLimits { connections: Some(2), connection: None, exempt: Vec::new() };
+    let exempt = Vec::new();
+    let source = SourceLimits { connections: Some(2), exempt, ..SourceLimits::default() };
     let server = with_rates(2, ListenerRates { source, ..ListenerRates::default() });
     let mut one = server.client();
     one.send("E1").expect("E1");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use codec_wire::{Codec, DecodeError, Decoded, EncodeError, ErrorKind};
 use core_model::{
     Connect, Credit, Disconnect, DisconnectCause, Event, Evidence, Expiry, Filter, GatewayId,
-    Message, Operation, Publish, PublishMessage, QoS, Reason, RetainHandling, Subscribe,
+    Manners, Message, Operation, Publish, PublishMessage, QoS, Reason, RetainHandling, Subscribe,
     Subscription, Ticket, Timestamp,
 };
 use gateway_host::{
@@ -197,6 +197,7 @@ impl ToyMachine {
             receive_max: 100,
             may_retransmit: false,
             may_requeue: false,
+            manners: Manners::default(),
             will: None,
             mountpoint: "".into(),
             limits: None,
@@ -403,7 +404,7 @@ impl Server {
         set(&mut listener);
         config.listeners = vec![listener];
         let node = Node::start(config).unwrap();
-        let address = node.addresses()[0].1.tcp().unwrap();
+        let address = node.addresses()[0].1.address().unwrap();
         Server { node, address, log }
     }
 

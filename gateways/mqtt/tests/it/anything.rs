@@ -125,9 +125,8 @@ impl World {
                 3 => Event::Authenticated { data: None },
                 _ => Event::Connected(Box::new(Connected {
                     session_present: true,
-                    assigned_client_id: None,
                     expiry: Expiry::After(9),
-                    authentication_data: None,
+                    ..Connected::default()
                 })),
             },
             Operation::Publish(publish) => published(publish.ticket, reason),

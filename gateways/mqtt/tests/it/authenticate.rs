@@ -4,7 +4,7 @@ use codec_mqtt::{
     Auth, AuthProperties, ConnackProperties, Connect, ConnectProperties, Disconnect, Packet, QoS,
     ReasonCode, Secret, Version,
 };
-use core_model::{Connected, DisconnectCause, Event, Expiry, Operation, Reason};
+use core_model::{Connected, DisconnectCause, Event, Operation, Reason};
 use gateway_host::Close;
 
 use crate::harness::{Effects, Peer, connect_with, publish};
@@ -39,10 +39,8 @@ fn challenged(data: &[u8]) -> Peer {
 
 fn accepted(data: Option<&[u8]>) -> Event<'static> {
     Event::Connected(Box::new(Connected {
-        session_present: false,
-        assigned_client_id: None,
-        expiry: Expiry::WithLink,
         authentication_data: data.map(<[u8]>::to_vec),
+        ..Connected::default()
     }))
 }
 

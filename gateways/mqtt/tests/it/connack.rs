@@ -27,7 +27,7 @@ fn accept(
 }
 
 fn answer(session_present: bool, expiry: Expiry) -> Connected {
-    Connected { session_present, assigned_client_id: None, expiry, authentication_data: None }
+    Connected { session_present, expiry, ..Connected::default() }
 }
 
 fn connack(effects: &Effects) -> Connack<'_> {

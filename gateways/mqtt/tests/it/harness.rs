@@ -6,8 +6,8 @@ use codec_mqtt::{
 };
 use codec_wire::{Codec, DecodeError, Decoded};
 use core_model::{
-    Connected, Delivery, Disconnect, DisconnectCause, Event, Expiry, Message, MessageRef,
-    Operation, Outcome, Reason, StoredMessage, Subscribe, Ticket, Timestamp, Unsubscribe,
+    Delivery, Disconnect, DisconnectCause, Event, Message, MessageRef, Operation, Outcome, Reason,
+    ShardId, StoredMessage, Subscribe, Ticket, Timestamp, Unsubscribe,
 };
 use gateway_host::{
     Close, Context, Gateway, Link, LinkFacts, ListenerFacts, Operations, Output, Progress,
@@ -54,11 +54,13 @@ impl Peer {
             name: "front".into(),
             mountpoint: "city/".into(),
             allow_anonymous: true,
-            session_limits: None,
+            ..ListenerFacts::default()
         };
         let facts = LinkFacts {
             listener: Arc::new(listener),
+            shard: ShardId(0),
             peer: Some("192.0.2.7:4711".parse().unwrap()),
+            is_relay: false,
             transport: None,
             client_id: client_id.map(Box::from),
         };
@@ -285,12 +287,7 @@ pub(crate) fn connect_with(properties: ConnectProperties<'_>) -> Connect<'_> {
 }
 
 pub(crate) fn connected() -> Event<'static> {
-    Event::Connected(Box::new(Connected {
-        session_present: false,
-        assigned_client_id: None,
-        expiry: Expiry::WithLink,
-        authentication_data: None,
-    }))
+    Event::Connected(Box::default())
 }
 
 /// A PUBLISH to `a/b`.

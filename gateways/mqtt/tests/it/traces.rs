@@ -47,7 +47,7 @@ fn holds(bytes: &[u8], wanted: &[u8]) -> bool {
 #[test]
 fn a_trace_shows_who_connects_and_not_the_password() {
     let node = node();
-    let address = node.addresses()[0].1.tcp().unwrap();
+    let address = node.addresses()[0].1.address().unwrap();
     for (version, word) in [(Version::V311, "3.1.1"), (Version::V5, "5")] {
         let by_address = TraceFilter::Address("127.0.0.1/32".parse().unwrap());
         let by_client = TraceFilter::Client("thermometer".into());
