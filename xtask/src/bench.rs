@@ -157,6 +157,7 @@ impl<'a> Bench<'a> {
         load.args(["--secs", &self.options.secs.to_string()]);
         if self.options.quick {
             load.args(["--warm", "0.3", "--hold", "1", "--filters", "10000", "--count", "10000"]);
+            load.args(["--clients", "20000"]);
         }
         let output =
             load.stderr(Stdio::inherit()).output().context("cannot start the load generator")?;

@@ -8,7 +8,7 @@ use std::mem::{size_of, zeroed};
 pub struct Batch {
     pub bufs: Vec<Vec<u8>>,
     _iovecs: Vec<iovec>,
-    _names: Vec<sockaddr_in>,
+    names: Vec<sockaddr_in>,
     headers: Vec<mmsghdr>,
 }
 
@@ -36,7 +36,7 @@ impl Batch {
             h
         };
         let headers = (0..n).map(header).collect();
-        Batch { bufs, _iovecs: iovecs, _names: names, headers }
+        Batch { bufs, _iovecs: iovecs, names, headers }
     }
 
     /// Sets how many bytes of buffer `i` are sent or may be received.
@@ -56,6 +56,17 @@ impl Batch {
     /// The length of the i-th received datagram.
     pub fn received(&self, i: usize) -> usize {
         self.headers[i].msg_len as usize
+    }
+
+    /// Where the i-th datagram came from: address and port, with a named batch.
+    pub fn name(&self, i: usize) -> (u32, u16) {
+        let name = &self.names[i];
+        (u32::from_be(name.sin_addr.s_addr), u16::from_be(name.sin_port))
+    }
+
+    /// Where the i-th datagram goes to, with a named batch.
+    pub fn set_name(&mut self, i: usize, to: (u32, u16)) {
+        self.names[i] = addr4(to.0, to.1);
     }
 
     /// Receives until the batch is full or, after the first datagram, nothing more waits.

@@ -16,14 +16,16 @@ mod raw;
 mod retain;
 mod road;
 mod settings;
+mod sn;
+mod sn_relay;
+mod sn_sleep;
 mod storm;
 mod sys;
 mod usage;
 
 use opts::Opts;
 
-const MODES: &str =
-    "pairs fanin fanout scale retain storm neighbours coap rawtcp rawudp udpecho null";
+const MODES: &str = "pairs fanin fanout scale retain storm neighbours coap sn snsleep snrelay rawtcp rawudp udpecho null";
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -42,6 +44,9 @@ fn main() {
         "rawudp" => raw::udp(&o),
         "udpecho" => raw::echo(&o),
         "coap" => coap::run(&o),
+        "sn" => sn::run(&o),
+        "snsleep" => sn_sleep::run(&o),
+        "snrelay" => sn_relay::run(&o),
         other => sys::die(&format!("no mode {other}; modes: {MODES}")),
     }
 }

@@ -176,11 +176,16 @@ pub fn tcp_socket(source: Option<u32>, nonblocking: bool) -> i32 {
 
 /// A blocking UDP socket with large buffers; `peer` 0 leaves it unconnected.
 pub fn udp_socket(port: u16, peer: u16) -> i32 {
+    udp_socket_from(LOOPBACK, port, peer)
+}
+
+/// The same with an address of its own.
+pub fn udp_socket_from(source: u32, port: u16, peer: u16) -> i32 {
     // SAFETY: makes a descriptor.
     let fd = unsafe { socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) };
     setopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20);
     setopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, 8 << 20);
-    if !bind4(fd, LOOPBACK, port) {
+    if !bind4(fd, source, port) {
         die("bind udp")
     }
     if peer != 0 && connect_to(fd, peer) != 0 {

@@ -53,6 +53,8 @@ pub(crate) struct Scenario {
 }
 
 const ALL: &[Kind] = &[Kind::Manifold, Kind::Mosquitto, Kind::Null];
+/// MQTT-SN, of which Debian has no other server.
+const DATAGRAMS: &[Kind] = &[Kind::Manifold, Kind::Null];
 /// `null` knows neither `+` nor retained messages, and keeps no session.
 const BROKERS: &[Kind] = &[Kind::Manifold, Kind::Mosquitto];
 
@@ -102,6 +104,21 @@ const IDLE: &[Figure] = &[
         digits: 0,
         goal: Goal::None,
         value: |run| number(run.first()?, "/srv_cpu_ms_per_1k_conns"),
+    },
+];
+
+const CLIENTS: &[Figure] = &[
+    Figure {
+        name: "memory for a client, bytes",
+        digits: 0,
+        goal: Goal::None,
+        value: |run| number(run.first()?, "/bytes_per_client"),
+    },
+    Figure {
+        name: "CPU for a client to come, µs",
+        digits: 1,
+        goal: Goal::None,
+        value: |run| number(run.first()?, "/srv_cpu_us_per_client"),
     },
 ];
 
@@ -329,6 +346,48 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         method: Method::Load,
         servers: BROKERS,
         figures: IDLE,
+    },
+    Scenario {
+        name: "sn-qos0",
+        about: "MQTT-SN over UDP: 50 publishers, each with one subscriber, QoS 0; beside a relay \
+                of datagrams without any state",
+        mode: "sn",
+        arguments: &["--qos", "0"],
+        road: "udp",
+        method: Method::Load,
+        servers: DATAGRAMS,
+        figures: &[cpu(Goal::None), RATE],
+    },
+    Scenario {
+        name: "sn-qos1",
+        about: "the same at QoS 1, one message in flight each, as MQTT-SN has it",
+        mode: "sn",
+        arguments: &["--qos", "1"],
+        road: "udp",
+        method: Method::Load,
+        servers: DATAGRAMS,
+        figures: &[cpu(Goal::None), RATE],
+    },
+    Scenario {
+        name: "sn-sleepers",
+        about: "MQTT-SN clients with one subscription that have gone to sleep, each with an \
+                address of its own",
+        mode: "snsleep",
+        arguments: &["--sub"],
+        road: "udp",
+        method: Method::Load,
+        servers: &[Kind::Manifold],
+        figures: CLIENTS,
+    },
+    Scenario {
+        name: "sn-peers",
+        about: "connected MQTT-SN clients without subscription, each with an address of its own",
+        mode: "snsleep",
+        arguments: &["--awake"],
+        road: "udp",
+        method: Method::Load,
+        servers: &[Kind::Manifold],
+        figures: CLIENTS,
     },
     Scenario {
         name: "handshakes",

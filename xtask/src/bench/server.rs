@@ -1,7 +1,7 @@
 //! The servers that are compared, each a child process on loopback with a free port.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,6 +11,8 @@ use serde_json::Value;
 
 use super::machine::Cores;
 
+/// The road that carries MQTT-SN; all others carry MQTT.
+const UDP: &str = "udp";
 const START_LIMIT: Duration = Duration::from_secs(10);
 
 /// Who is measured.
@@ -121,8 +123,12 @@ impl Server {
             }
             Kind::Null => {
                 let port = free_port()?;
+                let mode = if road == UDP { "snrelay" } else { "null" };
                 let mut command = cores.for_server(&programs.mqttload);
-                command.args(["null", "--port", &port.to_string(), "--life", "3600"]);
+                command.args([mode, "--port", &port.to_string(), "--life", "3600"]);
+                if road == UDP {
+                    return start_on_udp(kind, port, &mut command);
+                }
                 start_on(kind, port, &mut command)
             }
         }
@@ -164,6 +170,20 @@ fn start_on(kind: Kind, port: u16, command: &mut Command) -> Result<Server> {
     Ok(Server { kind, port, running })
 }
 
+/// Waits until somebody answers an MQTT-SN CONNECT.
+fn start_on_udp(kind: Kind, port: u16, command: &mut Command) -> Result<Server> {
+    const CONNECT: [u8; 7] = [7, 0x04, 0x04, 0x01, 0x00, 0x3c, b'x'];
+    let mut running = Running::start(command)?;
+    let socket = UdpSocket::bind("127.0.0.1:0").context("no free port")?;
+    socket.connect(SocketAddr::from(([127, 0, 0, 1], port)))?;
+    socket.set_read_timeout(Some(Duration::from_millis(20)))?;
+    running.wait_for(kind.name(), || {
+        socket.send(&CONNECT).ok()?;
+        socket.recv(&mut [0; 16]).ok()
+    })?;
+    Ok(Server { kind, port, running })
+}
+
 /// A port that nobody listens on at this moment.
 fn free_port() -> Result<u16> {
     let listener = TcpListener::bind("127.0.0.1:0").context("no free port")?;
@@ -196,10 +216,14 @@ fn make_certificate(folder: &Path) -> Result<()> {
 
 /// It says nothing but errors: lines of a log would stand between those of the benchmark.
 fn manifold_config(road: &str, folder: &Path) -> String {
+    let gateway = if road == UDP { "mqtt-sn" } else { "mqtt" };
     let mut text = format!(
         "shards = 1\n[log]\nlevel = \"error\"\n[store]\ndurability = \"off\"\n[[listener]]\n\
-         name = \"mqtt\"\ngateway = \"mqtt\"\ntransport = \"{road}\"\nbind = \"127.0.0.1:0\"\n"
+         name = \"bench\"\ngateway = \"{gateway}\"\ntransport = \"{road}\"\nbind = \"127.0.0.1:0\"\n"
     );
+    if road == UDP {
+        text += "max_connections = 2000000\n";
+    }
     if has_tls(road) {
         let path = |name| folder.join(name).display().to_string();
         text += &format!(
