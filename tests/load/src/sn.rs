@@ -248,11 +248,11 @@ impl Load {
     fn on_readable(&mut self, end: usize, t: u64) {
         let i = end / 2;
         let p = &mut self.pairs[i];
-        let fd = if end % 2 == 0 { p.publisher } else { p.subscriber };
+        let fd = if end.is_multiple_of(2) { p.publisher } else { p.subscriber };
         for j in 0..self.rx.receive(fd, MSG_DONTWAIT) {
             let b = &self.rx.bufs[j][..self.rx.received(j)];
             match b {
-                [_, PUBACK, .., 0] if end % 2 == 0 => p.acks = p.acks.saturating_sub(1),
+                [_, PUBACK, .., 0] if end.is_multiple_of(2) => p.acks = p.acks.saturating_sub(1),
                 [_, PUBLISH, flags, t1, t2, m1, m2, data @ ..] if data.len() >= 16 => {
                     if flags & 0x60 == 0x20 {
                         write_fd(fd, &puback([*t1, *t2], [*m1, *m2]));
