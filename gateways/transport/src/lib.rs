@@ -22,7 +22,7 @@ mod websocket;
 pub use core_model::CertificateField;
 pub use entrance::{Entrance, Established, Handshake, HandshakeFault, HandshakeFaultKind};
 pub use filter::{Farewell, Filter, FilterFault, FilterFaultKind, Flow};
-pub use proxy::{ProxyRules, ProxyVersion};
+pub use proxy::{DatagramHeader, ProxyRules, ProxyVersion, read_datagram_header};
 pub use tcp::{AcceptFault, accept_fault, listen};
 pub use tls::{ClientAuth, NamedFiles, TlsContext, TlsFileError, TlsFiles, TlsVersion};
 pub use unix::{SocketFile, listen_unix};

@@ -1,6 +1,8 @@
-//! PROXY protocol: a proxy in front of a listener says first who the client is.
+//! PROXY protocol: a proxy in front of a listener says first who the client is, once for a
+//! connection, or in each datagram.
 
 mod crc32c;
+mod datagram;
 mod v1;
 mod v2;
 
@@ -11,10 +13,12 @@ use ipnet::IpNet;
 
 use crate::{HandshakeFault, HandshakeFaultKind};
 
+pub use datagram::{DatagramHeader, read_datagram_header};
+
 /// Which proxies may say who the client is.
 ///
 /// A source within `trusted` (and any peer of a Unix socket) has to send a header of the version;
-/// any other must not send one.
+/// any other must not send one. Before datagrams there is version 2 only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProxyRules {
     /// Which header is spoken.
@@ -121,7 +125,7 @@ impl ProxyReader {
         let parsed = if speaks_v1 && may_begin_with(&self.buffer, v1::SIGNATURE) {
             v1::parse(&self.buffer)?
         } else if speaks_v2 && may_begin_with(&self.buffer, v2::SIGNATURE) {
-            v2::parse(&self.buffer)?
+            v2::parse(&self.buffer, v2::Carrier::Stream)?
         } else {
             return Err("a trusted proxy sent no header of the version that is spoken");
         };

@@ -22,6 +22,8 @@ const FAMILY_UNSPECIFIED: u8 = 0x00;
 const FAMILY_TCP4: u8 = 0x11;
 const FAMILY_TCP6: u8 = 0x21;
 const FAMILY_UNIX: u8 = 0x31;
+const FAMILY_UDP4: u8 = 0x12;
+const FAMILY_UDP6: u8 = 0x22;
 
 const TYPE_AUTHORITY: u8 = 0x02;
 const TYPE_CRC32C: u8 = 0x03;
@@ -42,7 +44,18 @@ const CLIENT_CERTIFICATE_BEFORE: u8 = 0x04;
 /// The certificate was verified; any other number says why not.
 const VERIFIED: u32 = 0;
 
-pub(super) fn parse(buffer: &[u8]) -> Result<Parsed, Malformed> {
+const TOO_SHORT: Malformed = "a version 2 header that is shorter than its addresses";
+
+/// What a header stands before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carrier {
+    /// A connection.
+    Stream,
+    /// A datagram.
+    Datagram,
+}
+
+pub(super) fn parse(buffer: &[u8], carrier: Carrier) -> Result<Parsed, Malformed> {
     let Some((head, after)) = buffer.split_first_chunk::<HEAD_BYTES>() else {
         return Ok(None);
     };
@@ -59,23 +72,22 @@ pub(super) fn parse(buffer: &[u8]) -> Result<Parsed, Malformed> {
     let report = if version_command == VERSION_COMMAND_LOCAL || family == FAMILY_UNSPECIFIED {
         Report::default()
     } else {
-        let (source, extensions) = source(family, body)?;
+        let (source, extensions) = source(carrier, family, body)?;
         report(source, extensions, head, body)?
     };
     Ok(Some((report, HEAD_BYTES + length)))
 }
 
-fn source(family: u8, body: &[u8]) -> Result<(Source, &[u8]), Malformed> {
-    const TOO_SHORT: Malformed = "a version 2 header that is shorter than its addresses";
-    match family {
-        FAMILY_TCP4 => {
+fn source(carrier: Carrier, family: u8, body: &[u8]) -> Result<(Source, &[u8]), Malformed> {
+    match (carrier, family) {
+        (Carrier::Stream, FAMILY_TCP4) | (Carrier::Datagram, FAMILY_UDP4) => {
             let (addresses, after) = body.split_first_chunk::<12>().ok_or(TOO_SHORT)?;
             let [a, b, c, d, _, _, _, _, port_high, port_low, _, _] = *addresses;
             let ip = IpAddr::V4(Ipv4Addr::new(a, b, c, d));
             let port = u16::from_be_bytes([port_high, port_low]);
             Ok((Source::Address(SocketAddr::new(ip, port)), after))
         }
-        FAMILY_TCP6 => {
+        (Carrier::Stream, FAMILY_TCP6) | (Carrier::Datagram, FAMILY_UDP6) => {
             let (ip, after) = body.split_first_chunk::<16>().ok_or(TOO_SHORT)?;
             let (_, after) = after.split_first_chunk::<16>().ok_or(TOO_SHORT)?;
             let (ports, after) = after.split_first_chunk::<4>().ok_or(TOO_SHORT)?;
@@ -84,11 +96,15 @@ fn source(family: u8, body: &[u8]) -> Result<(Source, &[u8]), Malformed> {
             let port = u16::from_be_bytes([port_high, port_low]);
             Ok((Source::Address(SocketAddr::new(ip, port)), after))
         }
-        FAMILY_UNIX => {
+        (Carrier::Stream, FAMILY_UNIX) => {
             let (_, after) = body.split_first_chunk::<216>().ok_or(TOO_SHORT)?;
             Ok((Source::Unix, after))
         }
-        _ => Err("a version 2 header of a family that is no stream"),
+        (Carrier::Stream, _) => Err("a version 2 header of a family that is no stream"),
+        // A client on a Unix socket of the proxy would have no address to be told from others by.
+        (Carrier::Datagram, _) => {
+            Err("a version 2 header of a family that is neither UDP4 nor UDP6")
+        }
     }
 }
 

@@ -6,7 +6,9 @@
 use std::io::Write as _;
 use std::sync::{Arc, LazyLock};
 
-use gateway_transport::{Entrance, Farewell, ProxyVersion, TlsContext};
+use gateway_transport::{
+    Entrance, Farewell, ProxyRules, ProxyVersion, TlsContext, read_datagram_header,
+};
 use rustls::{ClientConfig, ClientConnection};
 
 use crate::authority::{Authority, Folder};
@@ -77,6 +79,25 @@ fn proxy() {
         if let Some((first, changes)) = input.split_first() {
             let name = crate::proxy::HAPROXY[usize::from(*first) % crate::proxy::HAPROXY.len()];
             check(&TRUSTED_PROXY, b"", &mutated(&crate::proxy::haproxy(name), changes));
+        }
+    });
+}
+
+#[test]
+fn proxy_datagrams() {
+    static RULES: LazyLock<ProxyRules> =
+        LazyLock::new(|| crate::proxy_datagrams::rules(ProxyVersion::V2));
+    let from = PROXY.unwrap().parse().unwrap();
+    bolero::check!().with_iterations(20_000).for_each(|input: &[u8]| {
+        let body: Vec<u8> = [&[192, 0, 2, 7, 192, 0, 2, 1, 0, 1, 0, 2], input].concat();
+        let good = crate::proxy::v2(0x21, 0x12, &body);
+        for datagram in [input, &good, &mutated(&good, input)] {
+            if let Ok(header) = read_datagram_header(&RULES, from, datagram) {
+                assert!((16..=datagram.len()).contains(&header.len));
+                // What follows the header does not change what it says.
+                let alone = read_datagram_header(&RULES, from, &datagram[..header.len]);
+                assert_eq!(alone.as_ref(), Ok(&header));
+            }
         }
     });
 }

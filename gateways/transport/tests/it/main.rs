@@ -7,6 +7,7 @@ mod files;
 mod fuzz;
 mod peer;
 mod proxy;
+mod proxy_datagrams;
 mod tls;
 mod unix;
 mod websocket;

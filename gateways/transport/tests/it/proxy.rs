@@ -59,7 +59,7 @@ pub(crate) fn v2(version_command: u8, family: u8, body: &[u8]) -> Vec<u8> {
 
 const TCP4_BODY: [u8; 12] = [192, 0, 2, 7, 192, 0, 2, 1, 0x9c, 0x40, 0x07, 0x5b];
 
-fn tlv(kind: u8, value: &[u8]) -> Vec<u8> {
+pub(crate) fn tlv(kind: u8, value: &[u8]) -> Vec<u8> {
     [&[kind], &(value.len() as u16).to_be_bytes()[..], value].concat()
 }
 
