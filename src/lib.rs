@@ -11,23 +11,25 @@
 //! }
 //! ```
 //!
-//! Deliberately missing: anything about a protocol beyond [`gateways`] and the JSON of `decode`.
+//! Deliberately missing: anything about a protocol beyond the list of [`gateways`].
 
 pub mod config;
-pub mod settings;
 
 mod cli;
 mod data_dir;
-mod decode;
 mod gateways;
 mod logging;
 mod memory;
 mod operate;
-mod registration;
 mod serve;
 mod wiring;
 
 pub use cli::{Exit, run};
+pub use gateway_settings as settings;
+pub use gateway_settings::{
+    DecodedFrames, Decoder, GatewaySettings, Registration, choice, kinds, settings,
+};
 pub use gateways::gateways;
 pub use memory::{MemoryBound, memory_bound};
-pub use registration::{DecodedFrames, Decoder, GatewaySettings, Registration};
+
+pub(crate) use gateway_settings::find_conflict;

@@ -13,8 +13,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config};
 use crate::operate::{self, Source};
-use crate::registration::find_conflict;
-use crate::{Registration, memory_bound, serve, wiring};
+use crate::{Registration, find_conflict, memory_bound, serve, wiring};
 
 /// How the program ended, for its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,44 +1,16 @@
 use std::sync::Arc;
 use std::thread;
 
-use core_model::{BrokerLimits, ShareStrategy};
+use core_model::BrokerLimits;
 use gateway_host::HostLimits;
 
-use super::{Hashing, Limits, ListenerLimits, Node, Strategy, to_usize};
-
-impl Limits {
-    fn per_shard(&self, shards: u16) -> BrokerLimits {
-        let share = |total: u64| to_usize(total.div_ceil(u64::from(shards.max(1))));
-        BrokerLimits {
-            session: Arc::new(ListenerLimits::new(&[], self).session),
-            kept_bytes_total_max: share(self.max_kept_bytes_total.0),
-            sessions_max: share(self.max_sessions.into()),
-            subscription_bytes_total_max: share(self.max_subscription_bytes_total.0),
-            client_id_bytes_max: self.max_client_id_bytes.into(),
-            retained_messages_max: share(self.max_retained_messages.into()),
-            retained_bytes_max: share(self.max_retained_bytes.0),
-            route_cache_topics_max: share(self.max_route_cache_topics.into()),
-            group_held_messages_max: to_usize(self.shared.max_held_messages.into()),
-            share_strategy: self.shared.strategy.into(),
-            share_strategy_by_name: self
-                .shared
-                .groups
-                .list
-                .iter()
-                .map(|(name, strategy)| (name.as_str().into(), (*strategy).into()))
-                .collect(),
-            retransmit_after_s: self.retransmit_after.0.map_or(0, |after| after.whole_seconds()),
-            work_per_turn_max: to_usize(self.max_work_per_turn.into()),
-            ..BrokerLimits::default()
-        }
-    }
-}
+use super::{Hashing, Limits, ListenerLimits, Node, to_usize};
 
 impl Node {
     /// The bounds of one of `shards` shards.
     pub fn broker_limits(&self, shards: u16) -> BrokerLimits {
         let lookups = self.handshakes.max_lookups.div_ceil(shards.max(1).into());
-        BrokerLimits { lookups_max: to_usize(lookups.into()), ..self.limits.per_shard(shards) }
+        BrokerLimits { lookups_max: to_usize(lookups.into()), ..per_shard(&self.limits, shards) }
     }
 
     /// The bounds of the links of one of `shards` shards.
@@ -71,16 +43,29 @@ impl Hashing {
     }
 }
 
-impl From<Strategy> for ShareStrategy {
-    fn from(strategy: Strategy) -> Self {
-        match strategy {
-            Strategy::Random => ShareStrategy::Random,
-            Strategy::RoundRobin => ShareStrategy::RoundRobin,
-            Strategy::Sticky => ShareStrategy::Sticky,
-            Strategy::HashClient => ShareStrategy::HashClient,
-            Strategy::HashTopic => ShareStrategy::HashTopic,
-            Strategy::Local => ShareStrategy::Local,
-            Strategy::Claim => ShareStrategy::Claim,
-        }
+/// The bounds of one of `shards` shards, look-ups apart.
+fn per_shard(limits: &Limits, shards: u16) -> BrokerLimits {
+    let share = |total: u64| to_usize(total.div_ceil(u64::from(shards.max(1))));
+    BrokerLimits {
+        session: Arc::new(ListenerLimits::new(&[], limits).session),
+        kept_bytes_total_max: share(limits.max_kept_bytes_total.0),
+        sessions_max: share(limits.max_sessions.into()),
+        subscription_bytes_total_max: share(limits.max_subscription_bytes_total.0),
+        client_id_bytes_max: limits.max_client_id_bytes.into(),
+        retained_messages_max: share(limits.max_retained_messages.into()),
+        retained_bytes_max: share(limits.max_retained_bytes.0),
+        route_cache_topics_max: share(limits.max_route_cache_topics.into()),
+        group_held_messages_max: to_usize(limits.shared.max_held_messages.into()),
+        share_strategy: limits.shared.strategy.into(),
+        share_strategy_by_name: limits
+            .shared
+            .groups
+            .list
+            .iter()
+            .map(|(name, strategy)| (name.as_str().into(), (*strategy).into()))
+            .collect(),
+        retransmit_after_s: limits.retransmit_after.0.map_or(0, |after| after.whole_seconds()),
+        work_per_turn_max: to_usize(limits.max_work_per_turn.into()),
+        ..BrokerLimits::default()
     }
 }

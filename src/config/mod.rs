@@ -4,7 +4,6 @@ mod check;
 mod check_node;
 mod core_limits;
 mod definitions;
-mod effective;
 mod manual;
 
 use std::path::{Path, PathBuf};
@@ -14,8 +13,12 @@ use std::thread;
 use gateway_host::Gateway;
 
 pub use definitions::*;
-pub use effective::ListenerLimits;
+pub use gateway_settings::{
+    Handshakes, Limits, Links, ListenerLimits, Overflow, OwnLimits, Shared, Strategy, Transport,
+};
 pub use manual::{default_file, markdown};
+
+pub(crate) use gateway_settings::to_usize;
 
 use check::ListenerPlaces;
 
@@ -117,10 +120,6 @@ fn default_listener(node: &Node, gateways: &[Registration]) -> Option<Listener> 
     let limits = ListenerLimits::new(&[], &node.limits);
     let gateway = own.open(&limits).ok()?;
     Some(Listener { table, registration, own, limits, gateway })
-}
-
-pub(crate) fn to_usize(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// A listener, if its gateway is known. What else is wrong with it is complained about.

@@ -54,11 +54,14 @@ fn gateway_allowed(from: &str, to: &str, below: &str, dev: bool) -> bool {
     match from {
         "gateways/transport" => below == "core" || to == "codecs/wire",
         "gateways/host" => below == "core" || to == "codecs/wire" || to == "gateways/transport",
+        "gateways/settings" => matches!(to, "core/model" | "codecs/wire" | "gateways/host"),
         _ => match below {
             "codecs" => true,
             // The door to core is narrow: operations and events. Tests may run a whole engine.
             "core" => to == "core/model" || dev,
-            "gateways" => to == "gateways/host" || to == "gateways/transport",
+            "gateways" => {
+                matches!(to, "gateways/host" | "gateways/settings" | "gateways/transport")
+            }
             _ => false,
         },
     }
@@ -75,9 +78,13 @@ fn rule(from: &str) -> &'static str {
         ("core", _) => "core may know no codec and no gateway",
         (_, "gateways/transport") => "gateway-transport may know core and codec-wire",
         (_, "gateways/host") => "gateway-host may know core, codec-wire and gateway-transport",
+        (_, "gateways/settings") => {
+            "gateway-settings may know core-model, codec-wire and gateway-host"
+        }
         ("plugins", _) => "a plug-in may know core-model",
         ("gateways", _) => {
-            "a gateway may know codecs, core-model, gateway-host and gateway-transport"
+            "a gateway may know codecs, core-model, gateway-host, gateway-settings and \
+             gateway-transport"
         }
         _ => "xtask has no rule for this folder",
     }
@@ -104,6 +111,8 @@ mod tests {
             ("gateways/host", "core/broker"),
             ("gateways/host", "gateways/transport"),
             ("gateways/mqtt", "gateways/host"),
+            ("gateways/mqtt", "gateways/settings"),
+            ("gateways/settings", "gateways/host"),
             ("gateways/lwm2m", "codecs/coap"),
             ("gateways/mqtt", "core/model"),
             ("tests/e2e", "gateways/mqtt"),
@@ -124,6 +133,9 @@ mod tests {
             ("gateways/transport", "gateways/host"),
             ("gateways/host", "codecs/mqtt"),
             ("gateways/host", "gateways/mqtt"),
+            ("gateways/host", "gateways/settings"),
+            ("gateways/settings", "gateways/mqtt"),
+            ("gateways/settings", "core/broker"),
             ("gateways/lwm2m", "gateways/coap"),
             ("gateways/mqtt", ""),
             ("conformance", "core/model"),

@@ -42,11 +42,14 @@ mod mapping;
 mod publish_in;
 mod publish_out;
 mod redact;
+mod registration;
+mod settings;
 mod subscribe;
 
 pub use codec::ServerCodec;
 pub use config::{ConfigError, MqttConfig, ProtocolVersion};
 pub use machine::MqttMachine;
+pub use registration::REGISTRATION;
 
 /// This gateway's number in session keys. All versions and transports of MQTT share their sessions.
 pub const GATEWAY_ID: GatewayId = GatewayId(1);

@@ -1,6 +1,7 @@
-use super::{CertificateField, OwnLimits};
+use super::CertificateField;
 use crate::settings::{
-    Bind, FileMode, FilePath, List, Named, Net, Optional, RateLimit, Required, Unset,
+    Bind, FileMode, FilePath, List, Named, Net, Optional, OwnLimits, RateLimit, Required,
+    Transport, Unset,
 };
 use crate::{choice, settings};
 
@@ -46,35 +47,6 @@ settings! {
         sources: ListenerSources = ListenerSources::default();
         /// Bounds of this listener's clients.
         limits: OwnLimits = OwnLimits::default();
-    }
-}
-
-choice! {
-    /// What carries a protocol.
-    pub enum Transport {
-        /// TCP without encryption.
-        Tcp = "tcp",
-        /// TLS over TCP.
-        Tls = "tls",
-        /// WebSocket over TCP.
-        Ws = "ws",
-        /// WebSocket over TLS.
-        Wss = "wss",
-        /// A Unix socket.
-        Unix = "unix",
-    }
-    later ["udp", "dtls", "quic"]
-}
-
-impl Transport {
-    /// Whether it is encrypted.
-    pub fn has_tls(self) -> bool {
-        matches!(self, Transport::Tls | Transport::Wss)
-    }
-
-    /// Whether WebSocket is part of it.
-    pub fn has_websocket(self) -> bool {
-        matches!(self, Transport::Ws | Transport::Wss)
     }
 }
 

@@ -1,13 +1,14 @@
 //! What an operator can set: one line for each key.
 
 mod access;
-mod limits;
 mod listener;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use crate::settings::{FileMode, FilePath, Lapse, Named, Never, Optional, Unset};
+use crate::settings::{
+    FileMode, FilePath, Handshakes, Lapse, Limits, Named, Never, Optional, OwnLimits, Unset,
+};
 use crate::{choice, settings};
 
 pub use access::{
@@ -15,10 +16,9 @@ pub use access::{
     ClientIds, FileUsers, Flapping, Hashing, HttpEncoding, HttpMethod, HttpUsers, JwtAlgorithm,
     JwtUsers, Listed, OnTrouble, ScramUsers, TokenFrom, UnknownUser, UserFrom,
 };
-pub use limits::{Handshakes, Limits, Links, Overflow, OwnLimits, Shared, Strategy};
 pub use listener::{
     ClientAuth, ListenerSources, ListenerTable, ListenerTls, ListenerWebSocket, ProxyProtocol,
-    SniCertificate, TlsVersion, Transport,
+    SniCertificate, TlsVersion,
 };
 
 settings! {

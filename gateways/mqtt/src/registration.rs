@@ -1,19 +1,22 @@
-//! `manifold decode`: bytes of a protocol as JSON for people.
+//! How the server comes to know this gateway.
 
-use codec_mqtt::{
-    Codec, DecodeError, Decoded, ErrorKind, Limits, MqttCodec, PacketType, ReasonCode, Version,
-    to_json,
+use codec_mqtt::{Limits, MqttCodec, PacketType, ReasonCode, Version, to_json};
+use gateway_settings::{DecodedFrames, Decoder, Registration, Transport, decode_frames};
+
+use crate::GATEWAY_NAME;
+use crate::settings::MqttSettings;
+
+/// MQTT over all that carries a stream.
+pub const REGISTRATION: Registration = Registration {
+    name: GATEWAY_NAME,
+    transports: &[Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss, Transport::Unix],
+    settings: || Box::new(MqttSettings::default()),
+    decoder: Some(Decoder { versions: &["3.1", "3.1.1", "5"], decode }),
 };
-use serde_json::{Value as Json, json};
-
-use crate::DecodedFrames;
-
-/// Versions of MQTT that `--version` takes.
-pub(crate) const MQTT_VERSIONS: [&str; 3] = ["3.1", "3.1.1", "5"];
 
 /// Decodes MQTT packets. Without a version a CONNECT at the start tells it, and anything else is
 /// taken for MQTT 5.
-pub(crate) fn decode_mqtt(bytes: &[u8], version: Option<&str>) -> DecodedFrames {
+fn decode(bytes: &[u8], version: Option<&str>) -> DecodedFrames {
     let starts_with_connect = bytes.first().is_some_and(|b| b >> 4 == PacketType::Connect as u8);
     let mut codec = match version {
         Some("3.1") => MqttCodec::with_version(Version::V31, Limits::UNLIMITED),
@@ -21,67 +24,21 @@ pub(crate) fn decode_mqtt(bytes: &[u8], version: Option<&str>) -> DecodedFrames 
         None if starts_with_connect => MqttCodec::server(Limits::UNLIMITED),
         Some(_) | None => MqttCodec::with_version(Version::V5, Limits::UNLIMITED),
     };
-    let mut decoded = DecodedFrames::default();
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let frame_at = bytes.len() - rest.len();
-        match codec.decode(rest) {
-            Ok(Decoded::Frame { frame, len }) => {
-                decoded.frames.push(to_json(&frame));
-                rest = rest.get(len..).unwrap_or(&[]);
-            }
-            Ok(Decoded::Need(total)) => {
-                decoded.error = Some(incomplete(frame_at, rest.len(), total));
-                break;
-            }
-            Err(error) => {
-                decoded.error = Some(refused(frame_at, &error));
-                break;
-            }
-        }
-    }
-    decoded
+    decode_frames(&mut codec, bytes, to_json, reason)
 }
 
-fn incomplete(frame_at: usize, have: usize, need: usize) -> Json {
-    json!({ "error": {
-        "kind": "incomplete",
-        "frame_at": frame_at,
-        "offset": have,
-        "what": format!("the packet has {have} bytes and needs at least {need}"),
-    } })
-}
-
-/// Positions count bytes from 0: `frame_at` is where the packet begins in the input, `offset` the
-/// byte to blame within the packet.
-fn refused(frame_at: usize, error: &DecodeError) -> Json {
-    let kind = match error.kind {
-        ErrorKind::Malformed => "malformed",
-        ErrorKind::Protocol => "protocol",
-        ErrorKind::TooLarge => "too-large",
-        _ => "unsupported",
-    };
-    let mut body = json!({
-        "kind": kind,
-        "frame_at": frame_at,
-        "offset": error.offset,
-        "requirement": error.requirement,
-        "what": error.what,
-    });
-    if let (Ok(code @ 1..), Json::Object(body)) = (u8::try_from(error.code), &mut body) {
-        body.insert("reason_code".into(), code.into());
-        body.insert("reason".into(), ReasonCode::new(code).name().into());
-    }
-    json!({ "error": body })
+fn reason(code: u16) -> Option<&'static str> {
+    u8::try_from(code).ok().and_then(|code| ReasonCode::new(code).name())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use codec_wire::hex;
+    use gateway_settings::DecodedFrames;
+    use serde_json::json;
 
     fn decode(hex: &str, version: Option<&str>) -> DecodedFrames {
-        decode_mqtt(&hex::decode(hex).unwrap(), version)
+        super::decode(&hex::decode(hex).unwrap(), version)
     }
 
     #[test]

@@ -3,10 +3,9 @@ use std::sync::Arc;
 use gateway_host::Gateway;
 use serde_json::Value as Json;
 
-use crate::config::{ListenerLimits, Transport};
-use crate::settings::Settings;
+use crate::{ListenerLimits, Settings, Transport};
 
-/// A gateway as the daemon knows it: all that [`run`](crate::run) needs to offer its protocol.
+/// A gateway as the daemon knows it: all that `manifold::run` needs to offer its protocol.
 #[derive(Clone, Copy, Debug)]
 pub struct Registration {
     /// Its name: the value of `gateway` in a listener, the listener's table of its own settings
@@ -36,7 +35,7 @@ pub trait GatewaySettings: Settings {
 
 /// Says which two gateways cannot be offered together, since they share a name or a number: their
 /// settings or sessions would be mixed up.
-pub(crate) fn find_conflict(gateways: &[Registration]) -> Option<String> {
+pub fn find_conflict(gateways: &[Registration]) -> Option<String> {
     let limits = ListenerLimits::default();
     let id = |known: &Registration| (known.settings)().open(&limits).ok().map(|open| open.id());
     for (index, one) in gateways.iter().enumerate() {
@@ -68,19 +67,4 @@ pub struct DecodedFrames {
     pub frames: Vec<Json>,
     /// Why decoding ended before the end of the bytes.
     pub error: Option<Json>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn gateways_share_neither_name_nor_number() {
-        let [mqtt] = crate::gateways() else { panic!("one gateway") };
-        assert_eq!(find_conflict(&[*mqtt]), None);
-        assert_eq!(find_conflict(&[*mqtt, *mqtt]).unwrap(), "two gateways have the name mqtt");
-        let renamed = Registration { name: "other", ..*mqtt };
-        let conflict = find_conflict(&[*mqtt, renamed]).unwrap();
-        assert_eq!(conflict, "gateways mqtt and other have the same id");
-    }
 }

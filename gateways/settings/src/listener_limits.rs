@@ -2,9 +2,7 @@
 
 use core_model::SessionLimits;
 
-use super::definitions::{Limits, Overflow, OwnLimits};
-use super::to_usize;
-use crate::settings::{Lapse, Rate, Size, Unset};
+use crate::{Lapse, Limits, Overflow, OwnLimits, Rate, Size, Unset};
 
 /// The limits that hold for one listener's clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,4 +81,9 @@ impl Default for ListenerLimits {
     fn default() -> Self {
         ListenerLimits::new(&[], &Limits::default())
     }
+}
+
+/// A configured number as a size of this machine.
+pub fn to_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }

@@ -1,8 +1,5 @@
 /// The candidate that `word` most likely was meant to be, if any is near.
-pub(crate) fn nearest<'c>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
+pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let word = fold(word);
     let near = |candidate: &&str| distance(&word, &fold(candidate));
     let best = candidates.into_iter().min_by_key(near)?;

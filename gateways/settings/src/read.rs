@@ -375,7 +375,7 @@ fn list_homes(settings: &mut dyn Settings, path: &str, homes: &mut Vec<(String, 
 }
 
 /// The words of a choice as they stand in the file.
-pub(crate) fn quoted(words: &[&str]) -> String {
+pub fn quoted(words: &[&str]) -> String {
     words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
 }
 

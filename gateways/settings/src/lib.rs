@@ -1,4 +1,5 @@
-//! Settings as typed definitions: one place for the key, its type, range, default and manual.
+//! Settings as typed definitions: one place for the key, its type, range, default and manual. And
+//! what makes a gateway known to the daemon: its [`Registration`] with its own settings.
 //!
 //! The [`settings!`](crate::settings!) macro turns a struct into a table of the configuration file:
 //! every field is a key, its doc comment the manual. From the same definition come reading with all
@@ -6,25 +7,35 @@
 //!
 //! Deliberately missing: a derive macro and a reader through `serde`, which ends at the first error
 //! and knows neither ranges nor the nearest key.
+#![deny(missing_docs)]
 
 pub mod document;
 
 mod complaint;
+mod decode;
+mod limits;
+mod listener_limits;
 mod nearest;
 mod network;
 mod read;
+mod registration;
 mod tables;
+mod transport;
 mod values;
 
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
 
 pub use complaint::{Complaint, Complaints};
-pub(crate) use nearest::nearest;
+pub use decode::{decode_all, decode_frames};
+pub use limits::{Handshakes, Limits, Links, Overflow, OwnLimits, Shared, Strategy};
+pub use listener_limits::{ListenerLimits, to_usize};
+pub use nearest::nearest;
 pub use network::{Bind, FileMode, Net, Rate, RateLimit};
-pub(crate) use read::quoted;
-pub use read::{Place, TableReader, read_document};
+pub use read::{Place, TableReader, quoted, read_document};
+pub use registration::{DecodedFrames, Decoder, GatewaySettings, Registration, find_conflict};
 pub use tables::{Content, Listed, Named, Optional};
+pub use transport::Transport;
 pub use values::{ByName, FilePath, Lapse, List, Never, OneOrMore, Required, Size, Unset};
 
 /// One table of the configuration file.
@@ -182,7 +193,7 @@ pub trait Tables: Debug + Send + Sync {
 /// Defines a table of the configuration file.
 ///
 /// ```
-/// manifold::settings! {
+/// gateway_settings::settings! {
 ///     /// A kettle.
 ///     pub struct Kettle {
 ///         /// Temperature at which it stops, in degrees.
@@ -220,17 +231,17 @@ macro_rules! settings {
             }
         }
 
-        impl $crate::settings::Settings for $name {
+        impl $crate::Settings for $name {
             fn about(&self) -> &'static str {
                 concat!($($about, "\n"),*)
             }
 
-            fn fields(&mut self) -> Vec<$crate::settings::Field<'_>> {
-                vec![$($crate::settings::Field {
+            fn fields(&mut self) -> Vec<$crate::Field<'_>> {
+                vec![$($crate::Field {
                     key: stringify!($key),
                     doc: concat!($($doc, "\n"),*),
                     range: $crate::settings!(@range $($min, $max)?),
-                    slot: $crate::settings::HasSlot::slot(&mut self.$key),
+                    slot: $crate::HasSlot::slot(&mut self.$key),
                 }),*]
             }
 
@@ -239,13 +250,13 @@ macro_rules! settings {
             })?
         }
 
-        impl $crate::settings::HasSlot for $name {
-            fn slot(&mut self) -> $crate::settings::Slot<'_> {
-                $crate::settings::Slot::Table(self)
+        impl $crate::HasSlot for $name {
+            fn slot(&mut self) -> $crate::Slot<'_> {
+                $crate::Slot::Table(self)
             }
         }
 
-        impl $crate::settings::Content for $name {
+        impl $crate::Content for $name {
             fn of_kind(_: &str) -> Self {
                 Self::default()
             }
@@ -271,14 +282,14 @@ macro_rules! kinds {
             $($(#[doc = $doc])* $variant($table),)+
         }
 
-        impl $crate::settings::Settings for $name {
+        impl $crate::Settings for $name {
             fn about(&self) -> &'static str {
                 match self {
                     $(Self::$variant(table) => table.about(),)+
                 }
             }
 
-            fn fields(&mut self) -> Vec<$crate::settings::Field<'_>> {
+            fn fields(&mut self) -> Vec<$crate::Field<'_>> {
                 match self {
                     $(Self::$variant(table) => table.fields(),)+
                 }
@@ -291,7 +302,7 @@ macro_rules! kinds {
             }
         }
 
-        impl $crate::settings::Content for $name {
+        impl $crate::Content for $name {
             const KINDS: &'static [&'static str] = &[$($word),+];
 
             fn of_kind(kind: &str) -> Self {
@@ -307,7 +318,7 @@ macro_rules! kinds {
 /// Defines a choice among words as a type for a setting.
 ///
 /// ```
-/// manifold::choice! {
+/// gateway_settings::choice! {
 ///     /// How hot.
 ///     pub enum Heat {
 ///         /// Not at all.
@@ -351,19 +362,19 @@ macro_rules! choice {
             }
         }
 
-        impl $crate::settings::Value for $name {
+        impl $crate::Value for $name {
             fn read(
                 &mut self,
-                found: $crate::settings::Found<'_>,
+                found: $crate::Found<'_>,
                 _: &std::ops::RangeInclusive<u64>,
-            ) -> Result<(), $crate::settings::Refusal> {
+            ) -> Result<(), $crate::Refusal> {
                 let later: &[&str] = &[$($($later),*)?];
                 *self = match found {
-                    $($crate::settings::Found::Text($word) => Self::$variant,)+
-                    $crate::settings::Found::Text(word) if later.contains(&word) => {
-                        return Err($crate::settings::Refusal::NotAvailable);
+                    $($crate::Found::Text($word) => Self::$variant,)+
+                    $crate::Found::Text(word) if later.contains(&word) => {
+                        return Err($crate::Refusal::NotAvailable);
                     }
-                    _ => return Err($crate::settings::Refusal::NotAllowed),
+                    _ => return Err($crate::Refusal::NotAllowed),
                 };
                 Ok(())
             }

@@ -1,4 +1,6 @@
-use crate::settings::{ByName, Lapse, Never, RateLimit, Size, Unset};
+use core_model::ShareStrategy;
+
+use crate::{ByName, Lapse, Never, RateLimit, Size, Unset};
 use crate::{choice, settings};
 
 settings! {
@@ -194,5 +196,19 @@ choice! {
         Local = "local",
         /// The member with the most room.
         Claim = "claim",
+    }
+}
+
+impl From<Strategy> for ShareStrategy {
+    fn from(strategy: Strategy) -> Self {
+        match strategy {
+            Strategy::Random => ShareStrategy::Random,
+            Strategy::RoundRobin => ShareStrategy::RoundRobin,
+            Strategy::Sticky => ShareStrategy::Sticky,
+            Strategy::HashClient => ShareStrategy::HashClient,
+            Strategy::HashTopic => ShareStrategy::HashTopic,
+            Strategy::Local => ShareStrategy::Local,
+            Strategy::Claim => ShareStrategy::Claim,
+        }
     }
 }
