@@ -33,11 +33,18 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What all protocols share, and the suites that their tests run: these know no protocol.
+const SHARED: [&str; 4] = ["codecs/wire", "gateways/host", "gateways/transport", "plugins/access"];
+
 /// Whether the crate in folder `from` may depend on the one in folder `to`.
 fn allowed(from: &str, to: &str, dev: bool) -> bool {
     let (layer, _) = split(from);
     let (below, _) = split(to);
+    if to == "tests/kit" && matches!(layer, "codecs" | "gateways") {
+        return dev && !SHARED.contains(&from);
+    }
     match layer {
+        "tests" if from == "tests/kit" => below == "core" || SHARED.contains(&to),
         // These see everything, and are seen by nobody (the last arm of each other layer).
         "tests" | "xtask" => true,
         "" => matches!(below, "core" | "codecs" | "gateways" | "plugins" | "conformance"),
@@ -72,6 +79,7 @@ fn rule(from: &str) -> &'static str {
     match (split(from).0, from) {
         ("", _) => "the daemon may know core, codecs, gateways and conformance",
         ("conformance", _) => "conformance may know codecs",
+        (_, "tests/kit") => "the suites for protocols may know core and what all protocols share",
         (_, "codecs/wire") => "codec-wire may know no crate of ours",
         ("codecs", _) => "a codec may know no crate of ours but codec-wire",
         (_, "core/model") => "core-model may know no crate of ours",
@@ -116,6 +124,8 @@ mod tests {
             ("gateways/lwm2m", "codecs/coap"),
             ("gateways/mqtt", "core/model"),
             ("tests/e2e", "gateways/mqtt"),
+            ("tests/kit", "gateways/host"),
+            ("tests/kit", "plugins/access"),
         ] {
             assert!(allowed(from, to, false), "{from} -> {to}");
         }
@@ -140,6 +150,10 @@ mod tests {
             ("gateways/mqtt", ""),
             ("conformance", "core/model"),
             ("", "tests/load"),
+            ("", "tests/kit"),
+            ("tests/kit", "codecs/mqtt"),
+            ("tests/kit", "gateways/mqtt"),
+            ("codecs/mqtt", "tests/kit"),
             ("", "xtask"),
             ("elsewhere", "core/model"),
         ] {
@@ -153,5 +167,14 @@ mod tests {
         assert!(!allowed("gateways/mqtt", "core/broker", false));
         assert!(allowed("gateways/mqtt", "core/broker", true));
         assert!(!allowed("codecs/mqtt", "core/model", true));
+    }
+
+    #[test]
+    fn only_the_tests_of_a_protocol_run_the_suites() {
+        for from in ["codecs/mqtt", "gateways/mqtt"] {
+            assert!(allowed(from, "tests/kit", true));
+            assert!(!allowed(from, "tests/kit", false));
+        }
+        assert!(!allowed("gateways/host", "tests/kit", true));
     }
 }

@@ -7,11 +7,9 @@ use codec_mqtt::{Codec, Decoded, Packet, PacketType, Version};
 use codec_wire::hex;
 use mqttbytes::{Error, v4, v5};
 
-use crate::{
-    common::codec,
-    mutate::{Numbers, mutated},
-    vectors,
-};
+use test_kit::codec::{Numbers, Vector, all_vectors, mutated};
+
+use crate::{common::codec, suite::Mqtt};
 
 /// What mqttbytes takes although the standard forbids it, by our words for it.
 const THEY_TAKE: [&str; 30] = [
@@ -67,9 +65,10 @@ const WE_TAKE: [(PacketType, &str, &str); 6] = [
 fn mqttbytes() {
     let mut numbers = Numbers::new(11);
     let mut met = BTreeSet::new();
-    for (version, vector) in vectors::all() {
+    for Vector { mode: version, bytes: vector } in all_vectors::<Mqtt>() {
         for round in 0..500 {
-            let bytes = if round == 0 { vector.clone() } else { mutated(&vector, &mut numbers) };
+            let bytes =
+                if round == 0 { vector.clone() } else { mutated::<Mqtt>(&vector, &mut numbers) };
             let mut codec = codec(&version);
             let ours = codec.decode(&bytes);
             // It does not know 3.1.

@@ -1,11 +1,15 @@
-//! Other people's vectors, where they are at hand (see `common::foreign_file`).
+//! Other people's vectors, where they are at hand (see `test_kit::codec::foreign_file`).
 
 use codec_mqtt::{Codec, Decoded, Limits, MqttCodec, Packet, Version, to_json};
 use codec_wire::hex;
 use serde::Deserialize;
 use serde_json::Value;
+use test_kit::codec::{assert_whole, decode_whole, foreign_file};
 
-use crate::common::{assert_splits, codec, decode_whole, encoded, foreign_file};
+use crate::{
+    common::{codec, encoded},
+    suite::Mqtt,
+};
 
 #[derive(Deserialize)]
 struct Packets {
@@ -63,7 +67,7 @@ fn codec_for(bytes: &[u8], level: u8) -> MqttCodec {
 
 #[test]
 fn packets_of_the_javascript_codec() {
-    let Some(text) = foreign_file("packets.json") else { return };
+    let Some(text) = foreign_file::<Mqtt>("packets.json") else { return };
     let packets: Packets = serde_json::from_str(&text).unwrap();
     assert!(packets.vectors.len() > 70);
     for Vector { name, hex, packet: js, protocol_version } in &packets.vectors {
@@ -74,7 +78,7 @@ fn packets_of_the_javascript_codec() {
             (Err(_), true) => continue,
             (decoded, _) => panic!("{name}: {decoded:?}"),
         };
-        assert_splits(&codec_for(&bytes, *protocol_version), &bytes);
+        assert_whole::<Mqtt>(&codec_for(&bytes, *protocol_version), &bytes);
         assert_same(name, js, &to_json(&packet));
         let written = encoded(&packet, version(*protocol_version));
         // The order of properties is free, everything else is not.
@@ -90,7 +94,7 @@ fn packets_of_the_javascript_codec() {
 
 #[test]
 fn what_the_javascript_codec_refuses() {
-    let Some(text) = foreign_file("packets.json") else { return };
+    let Some(text) = foreign_file::<Mqtt>("packets.json") else { return };
     let packets: Packets = serde_json::from_str(&text).unwrap();
     assert!(packets.malformed.len() > 50);
     for Malformed { error, hex, options } in &packets.malformed {
@@ -240,7 +244,7 @@ struct Segment {
 
 #[test]
 fn captured_sessions() {
-    let Some(text) = foreign_file("sessions.json") else { return };
+    let Some(text) = foreign_file::<Mqtt>("sessions.json") else { return };
     let sessions: Sessions = serde_json::from_str(&text).unwrap();
     assert_eq!(sessions.exchange.len(), 50);
     for (session, version) in [("3.1.1", Version::V311), ("5", Version::V5)] {

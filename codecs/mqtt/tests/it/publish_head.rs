@@ -6,7 +6,9 @@ use codec_mqtt::{
     encode_publish_head, encode_shared_properties, publish_len,
 };
 
-use crate::common::{decode_whole, encoded};
+use test_kit::codec::decode_whole;
+
+use crate::common::encoded;
 
 const PROPERTIES: PublishProperties<'_> = PublishProperties {
     payload_format_utf8: Some(true),

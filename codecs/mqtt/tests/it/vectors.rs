@@ -1,93 +1,13 @@
 //! Our own vectors, one file of `vectors/` per subject.
 
-use codec_mqtt::{Codec, Decoded, Version, to_json};
+use codec_mqtt::{Codec, Version};
 use codec_wire::hex;
-use serde::Deserialize;
+use test_kit::codec::{Subject, decode_whole, refused_requirements, vectors};
 
-use crate::common::{assert_splits, codec, decode_whole, encoded};
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    packets: Vec<Vec<String>>,
-    refused: Vec<Refused>,
-}
-
-/// What, version, hex, kind, reason code, offset, requirement.
-type Refused = (String, String, String, String, u16, usize, String);
-
-const FILES: [(&str, &str); 8] = [
-    ("header", include_str!("../../vectors/header.toml")),
-    ("strings", include_str!("../../vectors/strings.toml")),
-    ("connect", include_str!("../../vectors/connect.toml")),
-    ("connack", include_str!("../../vectors/connack.toml")),
-    ("publish", include_str!("../../vectors/publish.toml")),
-    ("acks", include_str!("../../vectors/acks.toml")),
-    ("subscribe", include_str!("../../vectors/subscribe.toml")),
-    ("disconnect_auth", include_str!("../../vectors/disconnect_auth.toml")),
-];
-
-fn file(name: &str) -> File {
-    let (_, text) = FILES.iter().find(|(file, _)| *file == name).unwrap();
-    toml::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
-
-/// Version and bytes of all our vectors.
-pub(crate) fn all() -> Vec<(String, Vec<u8>)> {
-    let of_file = |file: File| {
-        let packets = file.packets.into_iter().map(|fields| (fields[1].clone(), fields[2].clone()));
-        let refused = file.refused.into_iter().map(|(_, version, bytes, ..)| (version, bytes));
-        packets.chain(refused).collect::<Vec<_>>()
-    };
-    let vectors = FILES.iter().flat_map(|(name, _)| of_file(file(name)));
-    vectors.map(|(version, bytes)| (version, hex::decode(&bytes).unwrap())).collect()
-}
+use crate::{common::codec, suite::Mqtt};
 
 fn check(name: &str) {
-    let file = file(name);
-    for packet in &file.packets {
-        check_packet(packet);
-    }
-    for refused in &file.refused {
-        check_refused(refused);
-    }
-}
-
-fn check_packet(fields: &[String]) {
-    let (what, version, bytes, json, written) = match fields {
-        [what, version, bytes, json] => (what, version, bytes, json, bytes),
-        [what, version, bytes, json, written] => (what, version, bytes, json, written),
-        _ => panic!("{fields:?} has {} fields", fields.len()),
-    };
-    let bytes = hex::decode(bytes).unwrap();
-    assert_splits(&codec(version), &bytes);
-    let mut codec = codec(version);
-    let packet = decode_whole(&mut codec, &bytes).unwrap_or_else(|error| panic!("{what}: {error}"));
-    let json: serde_json::Value = serde_json::from_str(json).unwrap();
-    assert_eq!(to_json(&packet), json, "{what}");
-    let version = codec.version().unwrap();
-    assert_eq!(hex::encode(&encoded(&packet, version)), written.replace(' ', ""), "{what}");
-    let mut again = Vec::new();
-    codec.encode(&packet, &mut again).unwrap();
-    assert_eq!(decode_whole(&mut codec, &again).unwrap(), packet, "{what}");
-}
-
-fn check_refused((what, version, bytes, kind, code, offset, requirement): &Refused) {
-    let bytes = hex::decode(bytes).unwrap();
-    let error = match codec(version).decode(&bytes) {
-        Err(error) => error,
-        other => panic!("{what}: {other:?}"),
-    };
-    let found = (error.kind.to_string(), error.code, error.offset, error.requirement);
-    assert_eq!(found, (kind.clone(), *code, *offset, requirement.as_str()), "{what}: {error}");
-    // Before the last byte there is either the same refusal or none.
-    for len in 0..bytes.len() {
-        match codec(version).decode(&bytes[..len]) {
-            Ok(Decoded::Need(need)) => assert!(need > len, "{what}"),
-            Err(early) => assert_eq!(early, error, "{what}"),
-            Ok(frame) => panic!("{what}: {frame:?}"),
-        }
-    }
+    vectors::<Mqtt>(name);
 }
 
 //= mqtt5:1.5.5-1
@@ -263,11 +183,11 @@ fn disconnect_and_auth() {
 
 #[test]
 fn every_refused_requirement_is_cited_by_its_test() {
-    for (name, _) in FILES {
+    for (name, _) in Mqtt::VECTORS {
         let call = format!("check(\"{}\");", name);
         let (before, _) = include_str!("vectors.rs").split_once(&call).unwrap();
         let citations = before.rsplit("\n}\n").next().unwrap();
-        for (what, .., requirement) in file(name).refused {
+        for (what, requirement) in refused_requirements::<Mqtt>(name) {
             // These ask for the link to be closed, which is not the codec's to do.
             if ["mqtt5:4.13.1-1", "mqtt311:4.8.0-1"].contains(&&*requirement) {
                 continue;

@@ -1,11 +1,15 @@
-//! Other people's vectors, where they are at hand (see `common::foreign_file`).
+//! Other people's vectors, where they are at hand (see `test_kit::codec::foreign_file`).
 
 use codec_mqttsn::to_json;
 use codec_wire::hex;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use test_kit::codec::{Subject, assert_whole, foreign_file};
 
-use crate::common::{assert_whole, decode, encoded, foreign_file};
+use crate::{
+    common::{decode, encoded},
+    suite::MqttSn,
+};
 
 #[derive(Deserialize)]
 struct Frames {
@@ -35,13 +39,13 @@ const WRITTEN_WITHOUT_QOS: [&str; 1] = ["t_unsubscribe"];
 
 #[test]
 fn frames() {
-    let Some(text) = foreign_file("frames.json") else { return };
+    let Some(text) = foreign_file::<MqttSn>("frames.json") else { return };
     let frames: Frames = serde_json::from_str(&text).unwrap();
     assert!(frames.vectors.len() > 25);
     for Vector { id, hex, expect } in &frames.vectors {
         let bytes = hex::decode(hex).unwrap();
         let frame = decode(&bytes).unwrap_or_else(|error| panic!("{id}: {error}"));
-        assert_whole(&bytes);
+        assert_whole::<MqttSn>(&MqttSn::codec(""), &bytes);
         assert_eq!(bytes.len(), expect["length"], "{id}");
         assert_same(id, expect, &to_json(&frame));
         let written = encoded(&frame);
@@ -114,7 +118,7 @@ fn assert_same_flags(id: &str, flags: &Value, ours: &Value) {
 
 #[test]
 fn captured_sessions() {
-    let Some(text) = foreign_file("sessions.json") else { return };
+    let Some(text) = foreign_file::<MqttSn>("sessions.json") else { return };
     let sessions: Sessions = serde_json::from_str(&text).unwrap();
     assert!(sessions.exchange.len() > 20);
     for Datagram { hex } in &sessions.exchange {

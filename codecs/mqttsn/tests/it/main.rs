@@ -1,12 +1,9 @@
-//! The MQTT-SN codec from outside: vectors of our own and of others, round trips, limits and
-//! fuzzing.
+//! The MQTT-SN codec from outside: the suite for all codecs, vectors of our own and of others.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod common;
 mod encode;
 mod foreign_vectors;
-mod fuzz;
 mod limits;
-mod mutate;
-mod round_trip;
+mod suite;
 mod vectors;

@@ -1,40 +1,110 @@
-//! Whatever can be said is read back as it was said.
+//! What the MQTT codec is to the suite of `test-kit`, and the suite.
 
 use codec_mqtt::{
     Ack, AckProperties, Auth, AuthProperties, Connack, ConnackProperties, Connect,
-    ConnectProperties, Disconnect, DisconnectProperties, List, Packet, PacketType, Publish,
-    PublishProperties, QoS, ReasonCode, RetainHandling, Secret, Suback, Subscribe,
-    SubscribeProperties, Subscription, Unsuback, Unsubscribe, UnsubscribeProperties,
-    UserProperties, Version, Will, WillProperties, to_json,
+    ConnectProperties, DecodeError, Disconnect, DisconnectProperties, Limits, List, MqttCodec,
+    PACKET_SIZE_MAX, Packet, PacketType, Publish, PublishProperties, QoS, ReasonCode,
+    RetainHandling, Secret, Suback, Subscribe, SubscribeProperties, Subscription, Unsuback,
+    Unsubscribe, UnsubscribeProperties, UserProperties, Version, Will, WillProperties, to_json,
 };
 use proptest::{collection::vec, option::of, prelude::*, sample::select};
+use test_kit::codec::{Framing, Numbers, Subject};
 
-use crate::common::{assert_splits, codec, decode_whole, encoded};
+use crate::common::codec;
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 2048, ..ProptestConfig::default() })]
+test_kit::codec_tests!(Mqtt);
 
-    #[test]
-    fn packets((version, packet) in select(&Version::ALL[..]).prop_flat_map(any_packet)) {
-        let bytes = encoded(&packet, version);
-        let mut codec = match packet {
-            Packet::Connect(_) => codec("server"),
-            _ => codec(match version {
-                Version::V31 => "3.1",
-                Version::V311 => "3.1.1",
-                Version::V5 => "5.0",
-            }),
-        };
-        let decoded = decode_whole(&mut codec, &bytes).unwrap();
-        prop_assert_eq!(&decoded, &packet);
-        prop_assert_eq!(codec.version(), Some(version));
-        prop_assert_eq!(encoded(&decoded, version), &bytes[..]);
-        prop_assert_eq!(to_json(&decoded), to_json(&packet));
-        if bytes.len() < 500 {
-            assert_splits(&codec, &bytes);
+pub(crate) struct Mqtt;
+
+impl Subject for Mqtt {
+    type Codec = MqttCodec;
+
+    const PROTOCOL: &'static str = "mqtt";
+    const FRAMING: Framing = Framing::Stream;
+    const MODES: &'static [&'static str] = &["server", "3.1", "3.1.1", "5.0"];
+    const VECTORS: &'static [(&'static str, &'static str)] = &[
+        ("header", include_str!("../../vectors/header.toml")),
+        ("strings", include_str!("../../vectors/strings.toml")),
+        ("connect", include_str!("../../vectors/connect.toml")),
+        ("connack", include_str!("../../vectors/connack.toml")),
+        ("publish", include_str!("../../vectors/publish.toml")),
+        ("acks", include_str!("../../vectors/acks.toml")),
+        ("subscribe", include_str!("../../vectors/subscribe.toml")),
+        ("disconnect_auth", include_str!("../../vectors/disconnect_auth.toml")),
+    ];
+    const FRAME_BYTES_MAX: usize = PACKET_SIZE_MAX as usize;
+    const SMALL_FRAME_BYTES_MAX: usize = SMALL.max_packet_size as usize;
+    const HEADER_BYTES: usize = 2;
+    const GROWTH_BYTES_MAX: usize = 1;
+    const TELLING_BYTES: &'static [u8] = &[
+        0x00, 0x01, 0x02, 0x03, 0x04, 0x0b, 0x1f, 0x23, 0x26, 0x2b, 0x2f, 0x7f, 0x80, 0xc0, 0xed,
+        0xff,
+    ];
+
+    fn codec(mode: &str) -> MqttCodec {
+        codec(mode)
+    }
+
+    fn small(mode: &str) -> MqttCodec {
+        let mut codec = codec(mode);
+        codec.set_limits(SMALL);
+        codec
+    }
+
+    fn json(packet: &Packet<'_>) -> serde_json::Value {
+        to_json(packet)
+    }
+
+    fn frames() -> impl Strategy<Value = (&'static str, Packet<'static>)> {
+        select(&Version::ALL[..]).prop_flat_map(any_packet).prop_map(|(version, packet)| {
+            let mode = match (&packet, version) {
+                (Packet::Connect(_), _) => "server",
+                (_, Version::V31) => "3.1",
+                (_, Version::V311) => "3.1.1",
+                (_, Version::V5) => "5.0",
+            };
+            (mode, packet)
+        })
+    }
+
+    /// The Remaining Length of a short packet.
+    fn put_right(bytes: &mut [u8]) {
+        if (2..130).contains(&bytes.len()) {
+            bytes[1] = bytes.len() as u8 - 2;
         }
     }
+
+    /// Something that the packet has is there twice.
+    fn change(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
+        let at = numbers.below(bytes.len() + 1);
+        if at > 2 {
+            let from = 2 + numbers.below(at - 2);
+            let copy = bytes[from..at].to_vec();
+            bytes.splice(at..at, copy);
+        }
+    }
+
+    fn check_error(error: &DecodeError) {
+        assert!(error.code >= 0x80 && !error.requirement.is_empty(), "{error}");
+    }
+
+    fn check_frame(before: &MqttCodec, after: &MqttCodec, packet: &Packet<'_>) {
+        let version = match (before.version(), packet) {
+            (None, Packet::Connect(connect)) => Some(connect.version),
+            (None, _) => panic!("{packet:?} came first"),
+            (version, _) => version,
+        };
+        assert_eq!(after.version(), version);
+    }
 }
+
+const SMALL: Limits = Limits {
+    max_packet_size: 4096,
+    max_connect_size: 512,
+    max_properties: 4,
+    max_user_properties: 3,
+    max_filters: 3,
+};
 
 /// The strategies make packets that borrow for ever, which a test can afford.
 fn leak<T>(items: Vec<T>) -> &'static [T] {

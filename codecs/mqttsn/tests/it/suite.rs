@@ -1,29 +1,77 @@
-//! Whatever can be said is read back as it was said.
+//! What the MQTT-SN codec is to the suite of `test-kit`, and the suite.
 
 use codec_mqttsn::{
-    Advertise, Connect, Encapsulation, Frame, Gwinfo, Packet, Publish, QoS, Register, ReturnCode,
-    ShortName, Suback, Subscribe, Topic, TopicAck, TopicId, Unsubscribe, WillTopic, to_json,
+    Advertise, Connect, DecodeError, ENCAPSULATION_SIZE_MAX, Encapsulation, Frame, Gwinfo, Limits,
+    MqttSnCodec, PACKET_SIZE_MAX, Packet, Publish, QoS, Register, ReturnCode, ShortName, Suback,
+    Subscribe, Topic, TopicAck, TopicId, Unsubscribe, WillTopic, to_json,
 };
 use proptest::{collection::vec, option::of, prelude::*, sample::select};
+use test_kit::codec::{Framing, Numbers, Subject};
 
-use crate::common::{assert_whole, decode, encoded};
+test_kit::codec_tests!(MqttSn);
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 2048, ..ProptestConfig::default() })]
+pub(crate) struct MqttSn;
 
-    #[test]
-    fn frames(encapsulation in of(encapsulation()), packet in packet()) {
-        let frame = Frame { encapsulation, packet };
-        let bytes = encoded(&frame);
-        let decoded = decode(&bytes).unwrap();
-        prop_assert_eq!(decoded, frame);
-        prop_assert_eq!(encoded(&decoded), &bytes[..]);
-        prop_assert_eq!(to_json(&decoded), to_json(&frame));
-        if bytes.len() < 400 {
-            assert_whole(&bytes);
+impl Subject for MqttSn {
+    type Codec = MqttSnCodec;
+
+    const PROTOCOL: &'static str = "mqttsn";
+    const FRAMING: Framing = Framing::SizedDatagram;
+    const VECTORS: &'static [(&'static str, &'static str)] = &[
+        ("framing", include_str!("../../vectors/framing.toml")),
+        ("discovery", include_str!("../../vectors/discovery.toml")),
+        ("session", include_str!("../../vectors/session.toml")),
+        ("publish", include_str!("../../vectors/publish.toml")),
+        ("subscribe", include_str!("../../vectors/subscribe.toml")),
+        ("encapsulation", include_str!("../../vectors/encapsulation.toml")),
+    ];
+    const FRAME_BYTES_MAX: usize = PACKET_SIZE_MAX as usize + ENCAPSULATION_SIZE_MAX as usize;
+    const SMALL_FRAME_BYTES_MAX: usize =
+        SMALL.max_packet_size as usize + ENCAPSULATION_SIZE_MAX as usize;
+    const TELLING_BYTES: &'static [u8] =
+        &[0x00, 0x01, 0x02, 0x03, 0x04, 0x0c, 0x18, 0x23, 0x2b, 0x61, 0x7f, 0xc3, 0xfe, 0xff];
+
+    fn codec(_mode: &str) -> MqttSnCodec {
+        MqttSnCodec::new(Limits::UNLIMITED)
+    }
+
+    fn small(_mode: &str) -> MqttSnCodec {
+        MqttSnCodec::new(SMALL)
+    }
+
+    fn json(frame: &Frame<'_>) -> serde_json::Value {
+        to_json(frame)
+    }
+
+    fn frames() -> impl Strategy<Value = (&'static str, Frame<'static>)> {
+        (of(encapsulation()), packet())
+            .prop_map(|(encapsulation, packet)| ("", Frame { encapsulation, packet }))
+    }
+
+    /// The short Length, behind the wrapping of a forwarder if there is one.
+    fn put_right(bytes: &mut [u8]) {
+        let start = match *bytes {
+            [len, 0xfe, ..] if usize::from(len) < bytes.len() => usize::from(len),
+            _ => 0,
+        };
+        let len = bytes.len() - start;
+        if (2..256).contains(&len) {
+            bytes[start] = len as u8;
         }
     }
+
+    /// A forwarder wraps it.
+    fn change(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
+        let node = *numbers.pick(Self::TELLING_BYTES);
+        bytes.splice(0..0, [4, 0xfe, node & 3, node]);
+    }
+
+    fn check_error(error: &DecodeError) {
+        assert_eq!(error.code, 0, "{error}");
+    }
 }
+
+const SMALL: Limits = Limits { max_packet_size: 16 };
 
 /// The strategies make frames that borrow for ever, which a test can afford.
 fn bytes() -> impl Strategy<Value = &'static [u8]> {
