@@ -21,6 +21,7 @@ mod memory;
 mod mosquitto;
 mod mqttjs;
 mod mqttools;
+mod mqttsn;
 mod observation;
 mod operation;
 mod paho;
