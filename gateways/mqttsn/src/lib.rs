@@ -12,21 +12,30 @@
 use std::sync::Arc;
 
 use codec_mqttsn::{Limits, MqttSnCodec};
-use core_model::{GatewayId, Timestamp};
-use gateway_host::{Framed, Gateway, Link, LinkFacts, Whose};
+use core_model::{GatewayId, Reason, Timestamp};
+use gateway_host::{Framed, Gateway, Link, LinkFacts, Output, Whose};
+
+use commons::ActiveGateway;
 
 mod client;
+mod commons;
 mod config;
 mod credentials;
 mod machine;
+mod mapping;
+mod minus_one;
 mod predefined;
+mod relay;
 mod slot;
+mod strangers;
 mod whose;
 
+pub use commons::CommonsMachine;
 pub use config::{ConfigError, MqttSnConfig};
 pub use credentials::{Credentials, Login};
 pub use machine::MqttSnMachine;
 pub use predefined::Predefined;
+pub use relay::RelayMachine;
 
 /// This gateway's number in session keys.
 pub const GATEWAY_ID: GatewayId = GatewayId(2);
@@ -44,6 +53,7 @@ pub struct MqttSnGateway {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: MqttSnConfig,
+    pub(crate) active_gateway: ActiveGateway,
 }
 
 impl MqttSnGateway {
@@ -53,13 +63,18 @@ impl MqttSnGateway {
     /// A setting is outside its range.
     pub fn new(config: MqttSnConfig) -> Result<Self, ConfigError> {
         config.check()?;
-        Ok(MqttSnGateway { shared: Arc::new(Shared { config }) })
+        let shared = Shared { config, active_gateway: ActiveGateway::default() };
+        Ok(MqttSnGateway { shared: Arc::new(shared) })
     }
 
     /// The configuration in force.
     #[must_use]
     pub fn config(&self) -> &MqttSnConfig {
         &self.shared.config
+    }
+
+    fn codec(&self) -> MqttSnCodec {
+        MqttSnCodec::new(Limits { max_packet_size: self.shared.config.max_packet_size })
     }
 }
 
@@ -73,12 +88,24 @@ impl Gateway for MqttSnGateway {
     }
 
     fn open(&self, link: &LinkFacts, _now: Timestamp) -> Box<dyn Link> {
-        let limits = Limits { max_packet_size: self.shared.config.max_packet_size };
-        let machine = MqttSnMachine::new(Arc::clone(&self.shared), link.clone());
-        Box::new(Framed::new(MqttSnCodec::new(limits), machine))
+        let (shared, facts) = (Arc::clone(&self.shared), link.clone());
+        if link.is_relay {
+            Box::new(Framed::new(self.codec(), RelayMachine::new(shared, facts)))
+        } else {
+            Box::new(Framed::new(self.codec(), MqttSnMachine::new(shared, facts)))
+        }
     }
 
     fn whose<'d>(&self, datagram: &'d [u8]) -> Whose<'d> {
-        whose::whose(datagram)
+        whose::whose(datagram, self.shared.config.max_packet_size)
+    }
+
+    fn open_commons(&self, link: &LinkFacts, now: Timestamp) -> Option<Box<dyn Link>> {
+        let machine = CommonsMachine::new(Arc::clone(&self.shared), link, now);
+        Some(Box::new(Framed::new(self.codec(), machine)))
+    }
+
+    fn refuse_datagram(&self, datagram: &[u8], reason: Reason, output: &mut Output) {
+        strangers::refuse(self.codec(), datagram, reason, output);
     }
 }
