@@ -4,7 +4,7 @@ use codec_mqttsn::PACKET_SIZE_MAX;
 use core_model::{Filter, QoS};
 use thiserror::Error;
 
-use crate::{Credentials, Login, Predefined};
+use crate::{Credentials, Predefined};
 
 /// The least greatest packet, in bytes, with which a client can be served.
 const MAX_PACKET_SIZE_MIN: u16 = 32;
@@ -34,6 +34,8 @@ pub struct MqttSnConfig {
     pub connect_timeout_s: u16,
     /// Topic ids of one client (1 to 65 534).
     pub max_topics: u16,
+    /// Bytes that the topics behind one client's ids may have together.
+    pub topic_bytes_max: u32,
     /// Clients behind one forwarder (1 to 65 535).
     pub max_nodes: u16,
     /// Greatest packet in bytes, in both directions and without a forwarder's wrapping (32 to
@@ -47,8 +49,6 @@ pub struct MqttSnConfig {
     pub predefined: Predefined,
     /// What may be published without a connection (QoS -1); empty for nothing.
     pub qos_minus_one: Vec<Filter>,
-    /// Who those are that publish so, for authentication and rules; `None` for an anonymous client.
-    pub qos_minus_one_login: Option<Login>,
     /// User names and passwords of clients, which MQTT-SN itself has none of.
     pub credentials: Credentials,
 }
@@ -65,13 +65,13 @@ impl Default for MqttSnConfig {
             session_expiry_s: 7_200,
             connect_timeout_s: 10,
             max_topics: 1_024,
+            topic_bytes_max: 32 << 10,
             max_nodes: 1_024,
             max_packet_size: 8 << 10,
             max_qos: 2,
             publish_asleep: true,
             predefined: Predefined::default(),
             qos_minus_one: Vec::new(),
-            qos_minus_one_login: None,
             credentials: Credentials::default(),
         }
     }

@@ -32,9 +32,9 @@ mod whose;
 
 pub use commons::CommonsMachine;
 pub use config::{ConfigError, MqttSnConfig};
-pub use credentials::{Credentials, Login};
+pub use credentials::{Credentials, CredentialsError, Login};
 pub use machine::MqttSnMachine;
-pub use predefined::Predefined;
+pub use predefined::{Predefined, PredefinedError, PredefinedFileError};
 pub use relay::RelayMachine;
 
 /// This gateway's number in session keys.

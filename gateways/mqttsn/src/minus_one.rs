@@ -5,7 +5,10 @@ use core_model::{
 };
 use gateway_host::{Bucket, Context, LinkFacts};
 
-use crate::{GATEWAY_ID, MqttSnConfig, credentials::evidence};
+use crate::{
+    GATEWAY_ID, MqttSnConfig,
+    credentials::{QOS_MINUS_ONE, evidence},
+};
 
 /// The slot that publishes for those without a connection.
 const SLOT: u32 = 0;
@@ -109,7 +112,7 @@ impl MinusOne {
         let listener = &self.facts.listener;
         Connect {
             gateway: GATEWAY_ID,
-            client_id: format!("qos-1.{}.{}", listener.name, self.facts.shard.0).into(),
+            client_id: format!("{QOS_MINUS_ONE}.{}.{}", listener.name, self.facts.shard.0).into(),
             clean_start: true,
             expiry: Expiry::WithLink,
             receive_max: 1,
@@ -119,7 +122,7 @@ impl MinusOne {
             manners: Manners { takeover: Takeover::Nobody, ..Manners::default() },
             mountpoint: listener.mountpoint.clone(),
             limits: listener.session_limits.clone(),
-            evidence: Box::new(evidence(config.qos_minus_one_login.as_ref(), &self.facts)),
+            evidence: Box::new(evidence(config.credentials.of(QOS_MINUS_ONE), &self.facts)),
         }
     }
 
