@@ -25,7 +25,7 @@ cargo xtask test [--keep-going] [STEP...]
     setup fmt clippy deny arrows trace unit doc e2e
 cargo xtask trace [--report | --write-gaps | SPEC:ID...]
     Check the requirement citations of code and tests.
-    --report      write docs/conformance-*.md
+    --report      write conformance/*/REPORT.md
     --write-gaps  take what is covered by now out of conformance/*/gaps.toml
     SPEC:ID       show where a requirement is cited, e.g. mqtt5:3.1.2-4
 cargo xtask bench [ARGUMENT...]

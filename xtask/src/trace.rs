@@ -1,7 +1,8 @@
 //! `cargo xtask trace`: every requirement that must hold is cited by code and by a test.
 //!
 //! Requirements live in `conformance/<p>/requirements.toml`, known gaps in `conformance/<p>/gaps.toml`
-//! (which only shrinks), and the outcome in the generated `docs/conformance-<p>.md`.
+//! (which only shrinks), and the outcome in the generated
+//! `conformance/<p>/REPORT.md`: all that is about one protocol is in folders of its own.
 
 mod gaps;
 mod report;
@@ -59,7 +60,7 @@ fn act(root: &Path, action: Action) -> Result<()> {
         }
         let gaps = gaps.unwrap_or_default();
         problems.extend(faults(protocol, &known, &missing, &gaps));
-        problems.extend(stale_report(root, protocol, &known, &gaps, action)?);
+        problems.extend(stale_report(protocol, &known, &gaps, action)?);
         println!("trace: {}: {}", protocol.name, report::summary(protocol, &known, &gaps));
     }
     if problems.is_empty() {
@@ -71,19 +72,17 @@ fn act(root: &Path, action: Action) -> Result<()> {
     bail!("{} problems:\n  {}{more}", problems.len() + hidden, problems.join("\n  "))
 }
 
-/// Writes the report if asked, else says whether the one in `docs` is out of date.
+/// Writes the report if asked, else says whether the one that is there is out of date.
 fn stale_report(
-    root: &Path,
     protocol: &Protocol,
     known: &Known,
     gaps: &Gaps,
     action: Action,
 ) -> Result<Option<String>> {
-    let path = format!("docs/conformance-{}.md", protocol.name);
-    let file = root.join(&path);
+    let path = format!("conformance/{}/REPORT.md", protocol.name);
+    let file = protocol.folder.join("REPORT.md");
     let text = report::render(protocol, known, gaps);
     if action == Action::Report {
-        std::fs::create_dir_all(root.join("docs")).context("cannot create docs")?;
         std::fs::write(&file, text).with_context(|| format!("cannot write {path}"))?;
         return Ok(None);
     }
