@@ -27,7 +27,7 @@ mod wiring;
 pub use cli::{Exit, run};
 pub use gateway_settings as settings;
 pub use gateway_settings::{
-    DecodedFrames, Decoder, GatewaySettings, Registration, choice, kinds, settings,
+    DecodedFrame, DecodedFrames, Decoder, GatewaySettings, Registration, choice, kinds, settings,
 };
 pub use gateways::gateways;
 pub use memory::{MemoryBound, memory_bound};

@@ -216,7 +216,7 @@ fn decode_command(args: &DecodeArgs, gateways: &[Registration]) -> Exit {
     };
     let decoded = (decoder.decode)(&bytes, version);
     let mut lines = String::new();
-    for json in decoded.frames.iter().chain(&decoded.error) {
+    for json in decoded.frames.iter().map(|frame| &frame.json).chain(&decoded.error) {
         lines += &format!("{json}\n");
     }
     match (print(&lines), decoded.error) {

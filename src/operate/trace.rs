@@ -166,6 +166,7 @@ fn frames(event: &TraceEvent, bytes: &[u8], len: usize, gateways: &[Registration
         .frames
         .into_iter()
         .map(|frame| {
+            let frame = frame.json;
             let what = frame.get("packet").and_then(Json::as_str).unwrap_or("frame").to_owned();
             json!({ "what": what, "frame": frame })
         })

@@ -400,11 +400,7 @@ impl Machine for MqttMachine {
             State::Connecting(opening) | State::Authenticating(opening) => opening.version,
             State::Connected(client) => client.version,
         };
-        Some(match version {
-            Version::V31 => "3.1",
-            Version::V311 => "3.1.1",
-            Version::V5 => "5",
-        })
+        Some(mapping::version_word(version))
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {

@@ -35,6 +35,15 @@ pub(crate) const fn retain_handling(handling: codec_mqtt::RetainHandling) -> Ret
     }
 }
 
+/// The version in the words of the decoder.
+pub(crate) const fn version_word(version: Version) -> &'static str {
+    match version {
+        Version::V31 => "3.1",
+        Version::V311 => "3.1.1",
+        Version::V5 => "5",
+    }
+}
+
 pub(crate) const fn version(version: ProtocolVersion) -> Version {
     match version {
         ProtocolVersion::V31 => Version::V31,

@@ -3,8 +3,7 @@
 use codec_mqtt::{Limits, MqttCodec, PacketType, ReasonCode, Version, to_json};
 use gateway_settings::{DecodedFrames, Decoder, Registration, Transport, decode_frames};
 
-use crate::GATEWAY_NAME;
-use crate::settings::MqttSettings;
+use crate::{GATEWAY_NAME, mapping, settings::MqttSettings};
 
 /// MQTT over all that carries a stream.
 pub const REGISTRATION: Registration = Registration {
@@ -24,7 +23,9 @@ fn decode(bytes: &[u8], version: Option<&str>) -> DecodedFrames {
         None if starts_with_connect => MqttCodec::server(Limits::UNLIMITED),
         Some(_) | None => MqttCodec::with_version(Version::V5, Limits::UNLIMITED),
     };
-    decode_frames(&mut codec, bytes, to_json, reason)
+    let decoded = decode_frames(&mut codec, bytes, to_json, reason);
+    let told = codec.version().filter(|_| starts_with_connect).map(mapping::version_word);
+    DecodedFrames { version: told, ..decoded }
 }
 
 fn reason(code: u16) -> Option<&'static str> {
@@ -46,16 +47,16 @@ mod tests {
         // CONNECT of 3.1.1 with client id "a", then SUBSCRIBE to "t" as 3.1.1 writes it.
         let decoded = decode("100d 0004 4d515454 04 02 003c 0001 61  8206 0001 0001 74 01", None);
         assert_eq!(decoded.error, None);
-        assert_eq!(decoded.frames[0]["protocol_level"], 4);
-        assert_eq!(decoded.frames[1]["packet"], "SUBSCRIBE");
-        assert_eq!(decoded.frames[1]["subscriptions"][0]["filter"], "t");
+        assert_eq!(decoded.frames[0].json["protocol_level"], 4);
+        assert_eq!(decoded.frames[1].json["packet"], "SUBSCRIBE");
+        assert_eq!(decoded.frames[1].json["subscriptions"][0]["filter"], "t");
     }
 
     #[test]
     fn other_packets_are_taken_for_version_5_unless_told() {
         let publish = "3005 0001 74 00 68";
-        assert_eq!(decode(publish, None).frames[0]["payload"], "h");
-        let payload = decode(publish, Some("3.1.1")).frames[0]["payload"].clone();
+        assert_eq!(decode(publish, None).frames[0].json["payload"], "h");
+        let payload = decode(publish, Some("3.1.1")).frames[0].json["payload"].clone();
         assert_eq!(payload, json!({ "hex": "0068" }));
     }
 

@@ -3,7 +3,7 @@
 use codec_wire::{Codec, DecodeError, Decoded, ErrorKind};
 use serde_json::{Value as Json, json};
 
-use crate::DecodedFrames;
+use crate::{DecodedFrame, DecodedFrames};
 
 /// What a protocol calls one of its own answer codes.
 type Reason = fn(code: u16) -> Option<&'static str>;
@@ -38,7 +38,7 @@ pub fn decode_all(
         let frame_at = bytes.len() - rest.len();
         match next(rest) {
             Ok(Decoded::Frame { frame, len }) => {
-                decoded.frames.push(frame);
+                decoded.frames.push(DecodedFrame { at: frame_at, len, json: frame });
                 rest = rest.get(len..).unwrap_or(&[]);
             }
             Ok(Decoded::Need(total)) => {

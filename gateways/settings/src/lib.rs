@@ -33,7 +33,9 @@ pub use listener_limits::{ListenerLimits, to_usize};
 pub use nearest::nearest;
 pub use network::{Bind, FileMode, Net, Rate, RateLimit};
 pub use read::{Place, TableReader, quoted, read_document};
-pub use registration::{DecodedFrames, Decoder, GatewaySettings, Registration, find_conflict};
+pub use registration::{
+    DecodedFrame, DecodedFrames, Decoder, GatewaySettings, Registration, find_conflict,
+};
 pub use tables::{Content, Listed, Named, Optional};
 pub use transport::Transport;
 pub use values::{ByName, FilePath, Lapse, List, Never, OneOrMore, Required, Size, Unset};

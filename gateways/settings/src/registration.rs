@@ -64,7 +64,20 @@ pub struct Decoder {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DecodedFrames {
     /// The frames, in order.
-    pub frames: Vec<Json>,
+    pub frames: Vec<DecodedFrame>,
     /// Why decoding ended before the end of the bytes.
     pub error: Option<Json>,
+    /// The version that the bytes themselves told, in the decoder's words.
+    pub version: Option<&'static str>,
+}
+
+/// One frame among bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecodedFrame {
+    /// Where it begins, counted from 0.
+    pub at: usize,
+    /// How many bytes it has.
+    pub len: usize,
+    /// What it says.
+    pub json: Json,
 }
