@@ -1,8 +1,9 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use core_model::{
     Authenticator, ClientKey, Connect, DisconnectCause, Event, Evidence, Exchange, Identity,
-    Lookup, Principal, Reason, SlotId, Step, Timestamp, Verdict,
+    Lookup, Principal, Reason, SlotId, Step, Takeover, Timestamp, Verdict,
 };
 
 use crate::attempts::{Attempt, Stage};
@@ -167,6 +168,7 @@ impl Shard {
             Err(Reason::NOT_AUTHORIZED)
         } else {
             self.pass_gates(now, &connect.client_id, &connect.evidence, Some(&identity))
+                .and_then(|()| self.admit_takeover(&connect))
         };
         if let Err(reason) = passed {
             return self.refuse(now, slot, &connect, reason, sink);
@@ -178,6 +180,24 @@ impl Shard {
             }
         }
         self.open(now, slot, connect, identity, data, sink);
+    }
+
+    /// Whether a client may take its session from the link that holds it, if one does.
+    fn admit_takeover(&self, connect: &Connect) -> Result<(), Reason> {
+        let Some(client) = connect.key() else { return Ok(()) };
+        let session = self.by_key.get(&client).and_then(|i| self.sessions.get(i.0 as usize));
+        let Some(session) = session.filter(|session| session.slot.is_some()) else {
+            return Ok(());
+        };
+        let address = |peer: Option<SocketAddr>| peer.map(|peer| peer.ip().to_canonical());
+        let may = match session.manners.takeover {
+            Takeover::Anybody => true,
+            Takeover::SameAddress => {
+                address(session.principal.peer) == address(connect.evidence.peer)
+            }
+            Takeover::Nobody => false,
+        };
+        if may { Ok(()) } else { Err(Reason::NOT_AUTHORIZED) }
     }
 
     /// Refuses a connect that is not decided yet.

@@ -1,21 +1,20 @@
 use std::sync::Arc;
 
 use core_model::{
-    Action, BrokerEvent, ClientKey, Connect, Connected, Credit, Disconnect, DisconnectCause, Event,
-    Expiry, Filter, Identity, Permissions, Principal, Reason, SlotId, Ticket, Timestamp, Will,
-    check_topic_name,
+    BrokerEvent, ClientKey, Connect, Connected, Credit, Disconnect, DisconnectCause, Event, Expiry,
+    Filter, Identity, Permissions, Principal, Reason, SlotId, Timestamp, check_topic_name,
 };
 use core_store::Mutation;
 
 use crate::context::Cx;
 use crate::mail::MemberState;
 use crate::outgoing::Habits;
-use crate::publish::TOPIC_BYTES_MAX;
 use crate::routes::SessionIndex;
 use crate::rules::is_alike;
 use crate::session::Session;
 use crate::shard::{Shard, Sink};
 use crate::slots::Bound;
+use crate::wills::publish_of;
 use crate::work::Work;
 
 impl Shard {
@@ -89,6 +88,8 @@ impl Shard {
             receive_max: connect.receive_max,
             may_retransmit: connect.may_retransmit,
             may_requeue: connect.may_requeue,
+            keeps_qos0: connect.manners.keeps_qos0,
+            credit: connect.manners.credit,
         };
         let who = Believed { principal, permissions, mountpoint };
         let was_other = self.enter_session(now, index, slot, *connect, who);
@@ -109,8 +110,8 @@ impl Shard {
             assigned_client_id: assigned.then(|| session.key.client_id.clone()),
             expiry: session.expiry,
             authentication_data,
-            will: None,
-            notes: Vec::new(),
+            will: session.kept_will().map(|will| Arc::clone(&will.message)),
+            notes: session.notes().to_vec(),
         };
         self.with_session(now, sink, index, |session, cx| {
             cx.event(slot, Event::Connected(Box::new(connected)));
@@ -120,6 +121,7 @@ impl Shard {
         self.settle_notes(now, sink);
         self.tell_groups(now, index, sink);
         self.resume_pulls(index);
+        self.tell_drained(now, index, sink);
         self.set_online_alarm(now, index);
     }
 
@@ -146,19 +148,6 @@ impl Shard {
         } else {
             Err(Reason::NOT_AUTHORIZED)
         }
-    }
-
-    /// Whether there is room for a will in place of another one.
-    fn admit_will(&self, old: Option<&Will>, topic: &str, will: &Will) -> Result<(), Reason> {
-        if topic.len() > TOPIC_BYTES_MAX {
-            return Err(Reason::TOPIC_NAME_INVALID);
-        }
-        let freed = old.map_or(0, |old| old.message.size()) as u64;
-        let kept = self.counters.kept_bytes + will.message.size() as u64;
-        if kept > self.limits.kept_bytes_total_max as u64 + freed {
-            return Err(Reason::QUOTA_EXCEEDED);
-        }
-        Ok(())
     }
 
     //= mqtt5:3.1.3-6
@@ -222,9 +211,13 @@ impl Shard {
         session.is_mounted_by_user = connect.mountpoint.contains("%u");
         session.mountpoint = who.mountpoint;
         session.is_restored = false;
-        //= mqtt5:3.1.2-7
-        //= mqtt311:3.1.2-8
-        session.set_will(connect.will, &mut self.counters);
+        session.manners = connect.manners;
+        if connect.will.is_some() || !session.manners.keeps_will {
+            //= mqtt5:3.1.2-7
+            //= mqtt311:3.1.2-8
+            session.set_will(connect.will, &mut self.counters);
+        }
+        session.arm_will();
         //= mqtt5:3.1.3-9
         session.will_at = None;
         if session.is_durable() {
@@ -235,9 +228,9 @@ impl Shard {
                 client,
                 expiry,
                 mountpoint,
+                keeps_will: session.manners.keeps_will,
             });
-            let will = session.will().cloned().map(Box::new);
-            self.journal.push(Mutation::Will { session: origin, will });
+            self.journal.push(session.will_mutation());
         } else if was_durable {
             // From here on it ends with its link, which a crash closes.
             self.journal.push(Mutation::SessionEnded { session: session.origin });
@@ -342,19 +335,19 @@ impl Shard {
         //= mqtt311:3.14.4-3
         //= mqtt311:3.1.2-10
         if cause == DisconnectCause::Farewell {
-            session.set_will(None, &mut self.counters);
+            session.disarm_will(&mut self.counters);
         }
         //= mqtt5:4.1.0-1
         //= mqtt311:4.1.0-1
         //= mqtt311:4.1.0-2
         session.ends_at = session.expiry.deadline(now);
         //= mqtt5:3.1.2-8
-        session.will_at = session.will().map(|will| now.plus_seconds(will.delay_s));
+        session.will_at = session.armed_will().map(|will| now.plus_seconds(will.delay_s));
         if session.is_durable() {
             let (origin, expiry) = (session.origin, session.expiry);
             self.journal.push(Mutation::LinkClosed { session: origin, at: now, expiry });
-            if session.will().is_none() {
-                self.journal.push(Mutation::Will { session: origin, will: None });
+            if session.armed_will().is_none() {
+                self.journal.push(session.will_mutation());
             }
         } else if was_durable {
             self.journal.push(Mutation::SessionEnded { session: session.origin });
@@ -396,42 +389,6 @@ impl Shard {
         self.set_alarm(index, next);
     }
 
-    fn publish_will(&mut self, now: Timestamp, index: SessionIndex, sink: &mut dyn Sink) {
-        self.refresh_rules(index);
-        let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
-        session.will_at = None;
-        let Some(will) = session.set_will(None, &mut self.counters) else { return };
-        if session.is_durable() {
-            self.journal.push(Mutation::Will { session: session.origin, will: None });
-        }
-        let topic = format!("{}{}", session.mountpoint, will.message.topic());
-        //= mqtt5:3.1.2-14
-        //= mqtt5:3.1.2-15
-        //= mqtt5:3.1.3-10
-        //= mqtt311:3.1.2-16
-        //= mqtt311:3.1.2-17
-        let mut message = will.message.view();
-        message.topic = &topic;
-        message.origin = session.origin;
-        message.expires_at = will.expiry_s.map(|seconds| now.plus_seconds(seconds));
-        let action = Action::Publish { qos: message.qos, retain: message.retain };
-        // It was permitted when the client left it, which may be long ago.
-        if !self.permits(index, action, &topic) {
-            self.counters.publishes_refused += 1;
-            return;
-        }
-        let Some(session) = self.sessions.get(index.0 as usize) else { return };
-        for interceptor in &self.plugins.interceptors {
-            if interceptor.on_publish(Some(&session.key), &mut message).is_err() {
-                self.counters.publishes_refused += 1;
-                return;
-            }
-        }
-        let dispatched = self.dispatch(now, &message, None, sink);
-        self.count_refused(None, &dispatched);
-        self.settle_notes(now, sink);
-    }
-
     /// The session is over: its will if it has one, then all that belongs to it, the many
     /// subscriptions of a large one in portions.
     //= mqtt311:3.1.2-7 retained messages are not the session's
@@ -448,6 +405,10 @@ impl Shard {
         self.reports.keep_name(session);
         self.set_alarm(index, None);
         self.publish_will(now, index, sink);
+        if let Some(session) = self.sessions.get_mut(index.0 as usize) {
+            session.set_will(None, &mut self.counters);
+            session.forget_notes(&mut self.counters);
+        }
         let mut returned = Vec::new();
         let filters = self.with_session(now, sink, index, |session, cx| {
             session.outgoing.end(cx, &mut returned);
@@ -474,47 +435,6 @@ impl Shard {
         self.return_to_groups(now, returned, sink);
     }
 
-    /// Replaces or removes the will; a will that the client may not leave changes nothing.
-    pub(crate) fn on_update_will(
-        &mut self,
-        now: Timestamp,
-        index: SessionIndex,
-        ticket: Ticket,
-        will: Option<Box<Will>>,
-        sink: &mut dyn Sink,
-    ) {
-        let reason = self.replace_will(index, will).err().unwrap_or(Reason::SUCCESS);
-        self.with_session(now, sink, index, |session, cx| {
-            if let Some(slot) = session.slot {
-                cx.event(slot, Event::WillUpdated { ticket, reason });
-            }
-        });
-    }
-
-    fn replace_will(&mut self, index: SessionIndex, will: Option<Box<Will>>) -> Result<(), Reason> {
-        let Some(session) = self.sessions.get(index.0 as usize) else {
-            return Err(Reason::UNSPECIFIED);
-        };
-        if let Some(will) = &will {
-            let topic = format!("{}{}", session.mountpoint, will.message.topic());
-            let permitted = self.admit_will(session.will(), &topic, will).and_then(|()| {
-                let permits = self.permits(index, publish_of(will), &topic);
-                if permits { Ok(()) } else { Err(Reason::NOT_AUTHORIZED) }
-            });
-            if let Err(reason) = permitted {
-                self.counters.publishes_refused += 1;
-                return Err(reason);
-            }
-        }
-        let Some(session) = self.sessions.get_mut(index.0 as usize) else { return Ok(()) };
-        if session.is_durable() {
-            let will = will.clone();
-            self.journal.push(Mutation::Will { session: session.origin, will });
-        }
-        session.set_will(will, &mut self.counters);
-        Ok(())
-    }
-
     pub(crate) fn on_demand(
         &mut self,
         now: Timestamp,
@@ -524,10 +444,11 @@ impl Shard {
     ) {
         self.with_session(now, sink, index, |session, cx| {
             let (to, outgoing) = session.sending();
-            outgoing.set_open(cx, to, credit != Credit::None);
+            outgoing.set_credit(cx, to, credit);
         });
-        self.after_settle(now, index, sink);
+        // What groups of this shard hold comes first, or the client would hear that nothing waits.
         self.tell_groups(now, index, sink);
+        self.after_settle(now, index, sink);
     }
 
     /// What a shared group's home must know of a member.
@@ -535,6 +456,7 @@ impl Shard {
         MemberState {
             online: session.slot.is_some() && session.outgoing.is_open(),
             window: session.outgoing.window(),
+            credit: session.outgoing.spare_credit(),
         }
     }
 }
@@ -574,10 +496,6 @@ fn fill_mountpoint(template: &str, client_id: &str, user: &str) -> Result<Box<st
     }
     filled.push_str(rest);
     Ok(filled.into())
-}
-
-fn publish_of(will: &Will) -> Action {
-    Action::Publish { qos: will.message.qos(), retain: will.message.retain() }
 }
 
 fn capped(expiry: Expiry, max_s: u32) -> Expiry {

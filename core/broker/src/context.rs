@@ -49,6 +49,8 @@ pub(crate) enum Note {
     GroupSettled { group: Arc<str>, session: SessionIndex, generation: u32 },
     /// A member gave a message back.
     GroupReturned { returned: Returned, session: SessionIndex, generation: u32 },
+    /// A client's credit is used up: it can be given no more.
+    CreditSpent { session: SessionIndex, generation: u32 },
 }
 
 /// The shard's parts that a session works on, borrowed beside the session itself.

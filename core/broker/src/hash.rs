@@ -1,6 +1,6 @@
 use std::hash::{BuildHasher, Hasher};
 
-use core_model::{ClientKey, OriginId, ShardId};
+use core_model::{ClientKey, GatewayId, OriginId, ShardId};
 
 /// The node's secret key for placing sessions, topics and groups on shards, so that nobody outside
 /// can choose client ids or topics that all fall on one shard. Equal on all shards of a node.
@@ -30,7 +30,13 @@ impl HashKey {
     /// The home shard of a session.
     #[must_use]
     pub fn home(&self, client: &ClientKey, shards: u16) -> ShardId {
-        reduce(self.origin(client).0, shards)
+        self.home_of_name(client.gateway, &client.client_id, shards)
+    }
+
+    /// The home shard of the session of `client_id` at `gateway`.
+    #[must_use]
+    pub fn home_of_name(&self, gateway: GatewayId, client_id: &str, shards: u16) -> ShardId {
+        reduce(self.text(gateway.0, client_id), shards)
     }
 
     /// The shard that keeps the retained message of a topic.

@@ -16,6 +16,8 @@ mod inspect;
 mod journal;
 mod leftovers;
 mod mail;
+mod named;
+mod notes;
 mod outgoing;
 mod publish;
 mod pulls;
@@ -30,6 +32,7 @@ mod slots;
 mod stats;
 mod subscribe;
 mod timers;
+mod wills;
 mod work;
 
 pub use hash::HashKey;

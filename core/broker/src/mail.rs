@@ -21,11 +21,13 @@ pub(crate) struct MemberRef {
     pub(crate) generation: u32,
 }
 
-/// Whether a member can be given messages now, and how many unsettled at once.
+/// Whether a member can be given messages now, how many unsettled at once, and how many at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MemberState {
     pub(crate) online: bool,
     pub(crate) window: u16,
+    /// `u32::MAX` for any number.
+    pub(crate) credit: u32,
 }
 
 /// What one shard tells another, in order and without loss. Its inside is the broker's own affair.

@@ -307,6 +307,7 @@ impl Shard {
         pull.cursor = cursor;
         if pull.shard >= pull.end {
             self.finish_pull(id);
+            self.tell_drained(now, index, sink);
         } else {
             self.work.push_back(Work::Pull { id });
         }

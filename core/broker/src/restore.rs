@@ -67,7 +67,7 @@ impl Shard {
 
     fn replay(&mut self, sessions: &mut ByOrigin, mutation: Mutation) {
         match mutation {
-            Mutation::SessionOpened { session, client, expiry, mountpoint } => {
+            Mutation::SessionOpened { session, client, expiry, mountpoint, keeps_will } => {
                 let existing = self.by_key.get(&client).copied();
                 let index = existing.unwrap_or_else(|| self.create(client));
                 sessions.insert(session, index);
@@ -75,6 +75,7 @@ impl Shard {
                     session.expiry = expiry;
                     session.ends_at = None;
                     session.mountpoint = mountpoint;
+                    session.manners.keeps_will = keeps_will;
                     session.is_restored = true;
                 }
             }
@@ -110,13 +111,13 @@ impl Shard {
             session.ends_at = session.expiry.deadline(now);
         }
         if session.will_at.is_none() {
-            session.will_at = session.will().map(|will| now.plus_seconds(will.delay_s));
+            session.will_at = session.armed_will().map(|will| now.plus_seconds(will.delay_s));
         }
         let (messages, queued, inflight) = session.outgoing.sizes();
         self.counters.queued_messages += messages as u64;
         self.counters.queued_bytes += queued as u64;
         let will = session.will().map_or(0, |will| will.message.size());
-        self.counters.kept_bytes += (queued + inflight + will) as u64;
+        self.counters.kept_bytes += (queued + inflight + will + session.note_bytes()) as u64;
         let subscriptions: Vec<Subscribed> = session.subscriptions.values().cloned().collect();
         for subscribed in &subscriptions {
             self.counters.subscriptions += 1;
@@ -151,6 +152,7 @@ fn session_of(mutation: &Mutation) -> Option<OriginId> {
         | Mutation::Subscribed { session, .. }
         | Mutation::Unsubscribed { session, .. }
         | Mutation::Will { session, .. }
+        | Mutation::Note { session, .. }
         | Mutation::Queued { session, .. }
         | Mutation::HandleAllotted { session, .. }
         | Mutation::Received { session, .. }
@@ -168,7 +170,7 @@ fn replay_in(session: &mut Session, mutation: Mutation) {
         Mutation::LinkClosed { at, expiry, .. } => {
             session.expiry = expiry;
             session.ends_at = expiry.deadline(at);
-            session.will_at = session.will().map(|will| at.plus_seconds(will.delay_s));
+            session.will_at = session.armed_will().map(|will| at.plus_seconds(will.delay_s));
         }
         Mutation::Subscribed { subscription, identifier, .. } => {
             let subscribed = Subscribed {
@@ -181,10 +183,11 @@ fn replay_in(session: &mut Session, mutation: Mutation) {
             session.subscriptions.insert(subscription.filter.as_str().into(), subscribed);
         }
         Mutation::Unsubscribed { filter, .. } => drop(session.subscriptions.remove(&filter)),
-        Mutation::Will { will, .. } => {
-            session.restore_will(will);
+        Mutation::Will { will, at_rest, .. } => {
+            session.restore_will(will, at_rest);
             session.will_at = None;
         }
+        Mutation::Note { key, value, .. } => drop(session.set_note(key, value)),
         Mutation::Queued { sequence, message, terms, .. } => {
             session.outgoing.restore_queued(sequence, message, &terms);
         }

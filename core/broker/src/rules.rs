@@ -1,5 +1,6 @@
 //! What clients may do, and what happens when that changes.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use core_model::{
@@ -180,6 +181,26 @@ impl Shard {
             outgoing.withdraw(cx, to, begun, &permits);
         });
         self.settle_notes(now, sink);
+        self.tell_drained(now, index, sink);
+    }
+
+    /// A client has another address: what gates and rules say of it may be something else now.
+    pub(crate) fn on_moved(
+        &mut self,
+        now: Timestamp,
+        index: SessionIndex,
+        peer: SocketAddr,
+        sink: &mut dyn Sink,
+    ) {
+        let Some(session) = self.sessions.get_mut(index.0 as usize) else { return };
+        let before = session.principal.peer.replace(peer);
+        if before.is_some_and(|before| before.ip() == peer.ip()) {
+            return;
+        }
+        if self.recheck(now, index, sink) {
+            self.compile_again(index);
+            self.review(now, index, sink);
+        }
     }
 
     /// Reviews sessions from a place on; where to go on.
@@ -213,19 +234,25 @@ impl Shard {
                 return Some(place);
             }
             *budget -= 1;
-            let Some(session) = self.sessions.get(place).filter(|s| s.slot.is_some()) else {
-                continue;
-            };
-            let evidence = evidence_of(&session.principal);
-            let identity = Some(&session.principal.identity);
-            let passed = self.pass_gates(now, &session.key.client_id, &evidence, identity);
-            if let Err(reason) = passed {
-                let index = SessionIndex(place as u32);
-                self.kick_slot(now, index, reason, sink);
-                self.close_link(now, index, DisconnectCause::Lost(reason), None, sink);
-            }
+            self.recheck(now, SessionIndex(place as u32), sink);
         }
         None
+    }
+
+    /// Asks the gates about a client that is connected, and kicks it if they refuse it now; whether
+    /// it may stay.
+    fn recheck(&mut self, now: Timestamp, index: SessionIndex, sink: &mut dyn Sink) -> bool {
+        let Some(session) = self.sessions.get(index.0 as usize).filter(|s| s.slot.is_some()) else {
+            return false;
+        };
+        let evidence = evidence_of(&session.principal);
+        let identity = Some(&session.principal.identity);
+        let passed = self.pass_gates(now, &session.key.client_id, &evidence, identity);
+        if let Err(reason) = passed {
+            self.kick_slot(now, index, reason, sink);
+            self.close_link(now, index, DisconnectCause::Lost(reason), None, sink);
+        }
+        passed.is_ok()
     }
 
     /// One past the last place that a session has.

@@ -2,8 +2,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use core_model::{
-    ClientKey, Event, Expiry, Filter, Identity, OriginId, Permissions, Principal, QoS, Reason,
-    SessionLimits, SlotId, Ticket, Timestamp, Will,
+    ClientKey, Event, Expiry, Filter, Identity, Manners, OriginId, Permissions, Principal, QoS,
+    Reason, SessionLimits, SlotId, Ticket, Timestamp, Will,
 };
 use core_store::{Lsn, Mutation};
 use hashbrown::HashMap;
@@ -42,7 +42,12 @@ pub(crate) struct Session {
     pub(crate) is_mounted_by_user: bool,
     /// Whether it has not come back after a restart: who its client is, is not known.
     pub(crate) is_restored: bool,
+    /// What its client does otherwise than MQTT.
+    pub(crate) manners: Manners,
     will: Option<Box<Will>>,
+    /// Whether the will waits for the next link: this one's client has said farewell, or it was
+    /// published.
+    is_will_at_rest: bool,
     /// When the will is due, while there is no link.
     pub(crate) will_at: Option<Timestamp>,
     /// When it is looked at again.
@@ -56,6 +61,8 @@ pub(crate) struct Session {
     pub(crate) outgoing: Outgoing,
     /// QoS 2 messages that came and were not released, ascending.
     incoming: Vec<u16>,
+    /// What its gateway has it remember, by key.
+    pub(crate) notes: Vec<(u32, Arc<[u8]>)>,
     acks: VecDeque<Ack>,
     next_ack: u32,
     ending: bool,
@@ -142,7 +149,9 @@ impl Session {
             mountpoint: "".into(),
             is_mounted_by_user: false,
             is_restored: false,
+            manners: Manners::default(),
             will: None,
+            is_will_at_rest: false,
             will_at: None,
             alarm_at: None,
             subscriptions: HashMap::default(),
@@ -150,6 +159,7 @@ impl Session {
             pulls: SmallVec::new(),
             outgoing: Outgoing::new(),
             incoming: Vec::new(),
+            notes: Vec::new(),
             acks: VecDeque::new(),
             next_ack: 0,
             ending: false,
@@ -193,9 +203,52 @@ impl Session {
         std::mem::replace(&mut self.will, will)
     }
 
+    /// The will, unless it waits for the next link.
+    pub(crate) fn armed_will(&self) -> Option<&Will> {
+        if self.is_will_at_rest { None } else { self.will() }
+    }
+
+    /// The will that belongs to the session rather than to its link.
+    pub(crate) fn kept_will(&self) -> Option<&Will> {
+        if self.manners.keeps_will { self.will() } else { None }
+    }
+
+    /// A link has come: its end is what the will is for.
+    pub(crate) fn arm_will(&mut self) {
+        self.is_will_at_rest = false;
+    }
+
+    /// The client has said farewell: its will is not published, but may be one that it keeps.
+    pub(crate) fn disarm_will(&mut self, counters: &mut Counters) {
+        if self.manners.keeps_will {
+            self.is_will_at_rest = true;
+        } else {
+            self.set_will(None, counters);
+        }
+    }
+
+    /// The will as it is to be published, once for the end of a link.
+    pub(crate) fn fire_will(&mut self, counters: &mut Counters) -> Option<Box<Will>> {
+        if self.is_will_at_rest {
+            return None;
+        }
+        if self.manners.keeps_will {
+            self.is_will_at_rest = true;
+            return self.will.clone();
+        }
+        self.set_will(None, counters)
+    }
+
+    /// How the will stands, for the journal.
+    pub(crate) fn will_mutation(&self) -> Mutation {
+        let (will, at_rest) = (self.will.clone(), self.is_will_at_rest);
+        Mutation::Will { session: self.origin, will, at_rest }
+    }
+
     /// Takes the will from the store; it is counted when all of it is taken up.
-    pub(crate) fn restore_will(&mut self, will: Option<Box<Will>>) {
+    pub(crate) fn restore_will(&mut self, will: Option<Box<Will>>, at_rest: bool) {
         self.will = will;
+        self.is_will_at_rest = at_rest;
     }
 
     /// Whether its client published a message of this origin.

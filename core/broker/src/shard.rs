@@ -14,6 +14,7 @@ use crate::context::{Cx, Note, Outboxes};
 use crate::groups::Groups;
 use crate::journal::{Gated, Journal};
 use crate::mail::Letter;
+use crate::named::Named;
 use crate::pulls::{Pulls, WriteRef};
 use crate::reports::Reports;
 use crate::retained::RetainedStore;
@@ -158,14 +159,14 @@ impl Shard {
     /// The home shard of the session of `client_id` at `gateway`.
     #[must_use]
     pub fn home_of_name(&self, gateway: GatewayId, client_id: &str) -> ShardId {
-        self.home_of(&ClientKey { gateway, client_id: client_id.into() })
+        self.key.home_of_name(gateway, client_id, self.shards)
     }
 
     /// Where the client is whose session lives on this shard, if it has a link.
     #[must_use]
     pub fn slot_of(&self, gateway: GatewayId, client_id: &str) -> Option<SlotId> {
-        let key = ClientKey { gateway, client_id: client_id.into() };
-        self.sessions.get(self.by_key.get(&key)?.0 as usize)?.slot
+        let name: &dyn Named = &(gateway, client_id);
+        self.sessions.get(self.by_key.get(name)?.0 as usize)?.slot
     }
 
     /// Applies an operation of a slot of this shard. A connect whose session lives elsewhere makes
@@ -275,7 +276,8 @@ impl Shard {
             Operation::UpdateWill { ticket, will } => {
                 self.on_update_will(now, index, ticket, will, sink);
             }
-            Operation::Note { .. } | Operation::Moved(_) => {}
+            Operation::Note { key, value } => self.on_note(index, key, value),
+            Operation::Moved(peer) => self.on_moved(now, index, peer, sink),
             Operation::Authenticate { method, data } => {
                 self.on_reauthenticate(now, index, slot, &method, &data, sink);
             }
@@ -345,6 +347,7 @@ impl Shard {
         }
         self.do_work(now, budget, sink);
         self.expire_retained(now, budget);
+        self.settle_notes(now, sink);
         self.journal.commit();
         while let Some(gated) = self.journal.next_open() {
             self.pass(now, gated, sink);
@@ -498,9 +501,35 @@ impl Shard {
         if !self.notes.is_empty() {
             self.settle_notes(now, sink);
         }
-        if self.sessions.get(index.0 as usize).is_some_and(|session| !session.pulls.is_empty()) {
+        let Some(session) = self.sessions.get(index.0 as usize) else { return };
+        let (owes_drained, pulls) = (session.outgoing.owes_drained(), !session.pulls.is_empty());
+        if pulls {
             self.resume_pulls(index);
+        } else if owes_drained {
+            self.tell_drained(now, index, sink);
         }
+    }
+
+    /// Tells a client that nothing waits for it any more, if it is to hear that and it is so.
+    pub(crate) fn tell_drained(
+        &mut self,
+        now: Timestamp,
+        index: SessionIndex,
+        sink: &mut dyn Sink,
+    ) {
+        self.with_session(now, sink, index, |session, cx| {
+            if let Some(slot) = session.slot
+                && session.pulls.is_empty()
+                && session.outgoing.take_drained()
+            {
+                cx.event(slot, Event::Drained);
+            }
+        });
+    }
+
+    /// Whether a session is still the one that was in its place.
+    pub(crate) fn is_generation(&self, index: SessionIndex, generation: u32) -> bool {
+        self.sessions.get(index.0 as usize).is_some_and(|session| session.generation == generation)
     }
 
     /// With a link its credentials may have expired or a delivery may have to be repeated, without

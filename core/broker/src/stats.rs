@@ -51,7 +51,8 @@ pub struct Counters {
     pub queued_messages: u64,
     /// Bytes waiting in sessions now.
     pub queued_bytes: u64,
-    /// Bytes of messages kept for sessions now: waiting, in flight, held by shared groups, wills.
+    /// Bytes of messages kept for sessions now (waiting, in flight, held by shared groups, wills), and
+    /// of what gateways have them remember.
     pub kept_bytes: u64,
     /// Bytes of subscriptions now, an estimate from their filters' length.
     pub subscription_bytes: u64,

@@ -397,6 +397,7 @@ impl Shard {
         //= mqtt5:3.10.4-3
         //= mqtt311:3.10.4-3
         self.remove_filters(now, index, &mut removed, usize::MAX, sink);
+        self.tell_drained(now, index, sink);
     }
 
     /// Takes up to `budget` filters of a session out of the routes, from the end of the list.

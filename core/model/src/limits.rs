@@ -75,7 +75,7 @@ pub struct BrokerLimits {
     /// is refused with "Server busy".
     pub lookups_max: usize,
     /// Bytes of messages that one shard keeps for its sessions: waiting, in flight to sessions that
-    /// outlive their link, held by shared groups, wills. Above it publishes that would have to be
+    /// outlive their link, held by shared groups, wills; notes of gateways count too. Above it publishes that would have to be
     /// kept are refused with "Quota exceeded".
     pub kept_bytes_total_max: usize,
     /// Sessions of one shard, with and without a link.

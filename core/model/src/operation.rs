@@ -117,9 +117,10 @@ pub struct Manners {
     /// QoS 0 messages wait for a client without credit as others do, but are the first to go when
     /// its queue is full, the oldest of them first.
     pub keeps_qos0: bool,
-    /// Who may take the session from a link that holds it.
+    /// Who may take the session from this link as long as it holds it.
     pub takeover: Takeover,
-    /// How much the client can take at first.
+    /// How much the client can take at first; messages by number are answered by `Drained` as those
+    /// of a demand are.
     pub credit: Credit,
 }
 
@@ -247,7 +248,8 @@ pub enum Credit {
     Open,
     /// So many more deliveries, whatever their QoS, as far as its receive maximum allows. Replaces
     /// what was left of an earlier credit. When nothing waits for the client any more and all that
-    /// it got is settled, the session says so once by [`Drained`](crate::Event::Drained).
+    /// it got is settled, the session says so once by [`Drained`](crate::Event::Drained). It says
+    /// nothing when the credit is used up and more waits: the client demands again, or goes without.
     Messages(u32),
 }
 

@@ -29,6 +29,8 @@ pub enum Mutation {
         expiry: Expiry,
         /// Its topic prefix, placeholders replaced.
         mountpoint: Box<str>,
+        /// Whether its will belongs to the session rather than to the link.
+        keeps_will: bool,
     },
     /// The session's link closed; from here its expiry counts.
     LinkClosed {
@@ -60,12 +62,23 @@ pub enum Mutation {
         /// The filter as it was subscribed.
         filter: Box<str>,
     },
-    /// The will was set or removed.
+    /// The will was set or removed, or came to rest.
     Will {
         /// The session.
         session: OriginId,
         /// The will.
         will: Option<Box<Will>>,
+        /// Whether it waits for the next link: its client has said farewell, or it was published.
+        at_rest: bool,
+    },
+    /// Something of the gateway's own is to be remembered, or forgotten.
+    Note {
+        /// The session.
+        session: OriginId,
+        /// Its name within the session.
+        key: u32,
+        /// What it is; `None` to forget it.
+        value: Option<Arc<[u8]>>,
     },
     /// A message waits for the session.
     Queued {

@@ -112,8 +112,12 @@ impl Display for Change<'_> {
             Mutation::Retained { topic, message } => {
                 write!(f, "retained {topic} {:?}", message.as_deref().map(number_of))
             }
-            Mutation::Will { session, will } => {
-                write!(f, "will {:x} {}", session.0 >> 48, will.is_some())
+            Mutation::Will { session, will, at_rest } => {
+                let rest = if *at_rest { " at rest" } else { "" };
+                write!(f, "will {:x} {}{rest}", session.0 >> 48, will.is_some())
+            }
+            Mutation::Note { session, key, value } => {
+                write!(f, "note {:x} {key} {:?}", session.0 >> 48, value.as_deref())
             }
             Mutation::SessionOpened { session, client, expiry, .. } => {
                 write!(f, "opened {:x} {client:?} {expiry:?}", session.0 >> 48)

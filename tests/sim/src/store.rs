@@ -22,7 +22,7 @@ impl Kept {
         act(&mut self.0.lock().expect("no thread ever panics with it"))
     }
 
-    /// Whether sessions, subscriptions or wills have changed in a batch that is not durable yet.
+    /// Whether sessions, subscriptions, wills or notes have changed in a batch that is not durable yet.
     /// Their answers wait for no gate, so that a crash may take them back.
     #[must_use]
     pub fn has_unsafe_sessions(&self) -> bool {
@@ -38,6 +38,7 @@ impl Kept {
                         | Mutation::Subscribed { .. }
                         | Mutation::Unsubscribed { .. }
                         | Mutation::Will { .. }
+                        | Mutation::Note { .. }
                 )
             })
         })

@@ -95,7 +95,9 @@ impl Shard {
             match place.and_then(|place| group.members.get_mut(place)) {
                 Some(member) => {
                     let (who, qos) = (member.who, member.qos);
-                    member.outstanding += u16::from(view.qos.min(qos) != QoS::AtMostOnce);
+                    if view.qos.min(qos) != QoS::AtMostOnce {
+                        member.count();
+                    }
                     let mut arriving = Arriving::new(&view, Some(Arc::clone(&message)));
                     let mut dispatched = Dispatched::default();
                     self.give(now, &key, who, qos, &mut arriving, None, &mut dispatched, sink);

@@ -8,7 +8,7 @@ mod pick;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use core_model::{Filter, QoS, ShardId, StoredMessage, Timestamp};
+use core_model::{Credit, Filter, QoS, ShardId, StoredMessage, Timestamp};
 use core_store::Mutation;
 use hashbrown::HashMap;
 
@@ -16,7 +16,7 @@ use crate::mail::{AckRef, Letter, MemberRef};
 use crate::outgoing::{Arriving, Offered, Returned, Terms};
 use crate::publish::Dispatched;
 use crate::routes::{GroupTarget, SessionIndex};
-use crate::session::Subscribed;
+use crate::session::{Session, Subscribed};
 use crate::shard::{Shard, Sink};
 use pick::{Group, Member, Question};
 
@@ -113,6 +113,23 @@ impl Shard {
         }
     }
 
+    /// The same for a session with credit by number, of which groups only guess how much is left.
+    fn tell_counted(
+        &mut self,
+        now: Timestamp,
+        index: SessionIndex,
+        generation: u32,
+        sink: &mut dyn Sink,
+    ) {
+        let is_counted = |session: &Session| {
+            session.generation == generation
+                && matches!(session.outgoing.credit(), Credit::Messages(_))
+        };
+        if self.sessions.get(index.0 as usize).is_some_and(is_counted) {
+            self.tell_groups(now, index, sink);
+        }
+    }
+
     /// Messages that an ended session had from groups go back to them.
     pub(crate) fn return_to_groups(
         &mut self,
@@ -138,7 +155,14 @@ impl Shard {
                     Note::GroupReturned { returned, session, generation } => {
                         (returned.group, session, generation, Some(returned.message))
                     }
+                    Note::CreditSpent { session, generation } => {
+                        if self.is_generation(session, generation) {
+                            self.tell_groups(now, session, sink);
+                        }
+                        continue;
+                    }
                 };
+                self.tell_counted(now, session, generation, sink);
                 let member = MemberRef { shard: self.id, session, generation };
                 let letter = Letter::GroupSettled { group: Arc::clone(&group), member };
                 self.mail_group_home(now, &group, letter, sink);
@@ -392,7 +416,9 @@ impl Shard {
         match place.and_then(|place| group.members.get_mut(place)) {
             Some(member) => {
                 let (who, granted) = (member.who, member.qos);
-                member.outstanding += u16::from(qos.min(granted) != QoS::AtMostOnce);
+                if qos.min(granted) != QoS::AtMostOnce {
+                    member.count();
+                }
                 self.give(now, &key, who, granted, arriving, ack, dispatched, sink);
             }
             None => self.hold(&key, arriving, dispatched),

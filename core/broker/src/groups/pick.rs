@@ -31,12 +31,27 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn has_credit(&self) -> bool {
-        self.state.online && self.outstanding < self.state.window
+    /// Whether it can be given anything now.
+    fn is_ready(&self) -> bool {
+        self.state.online && self.state.credit > 0
     }
 
-    pub(super) fn credit(&self) -> u16 {
-        if self.state.online { self.state.window.saturating_sub(self.outstanding) } else { 0 }
+    pub(super) fn has_credit(&self) -> bool {
+        self.is_ready() && self.outstanding < self.state.window
+    }
+
+    fn credit(&self) -> u32 {
+        let room = u32::from(self.state.window.saturating_sub(self.outstanding));
+        if self.state.online { room.min(self.state.credit) } else { 0 }
+    }
+
+    /// It is given a message with QoS above 0.
+    pub(super) fn count(&mut self) {
+        self.outstanding += 1;
+        // Until it says anew how much it takes.
+        if self.state.credit != u32::MAX {
+            self.state.credit = self.state.credit.saturating_sub(1);
+        }
     }
 }
 
@@ -52,9 +67,8 @@ pub(super) struct Question<'q> {
 impl Group {
     /// The place of the member that gets the next message; `None` when nobody can take one.
     pub(super) fn pick(&mut self, question: &Question<'_>, random: &mut Random) -> Option<usize> {
-        let fits = |member: &Member| {
-            member.state.online && (!question.needs_credit || member.has_credit())
-        };
+        let fits =
+            |member: &Member| member.is_ready() && (!question.needs_credit || member.has_credit());
         let count = self.members.iter().filter(|member| fits(member)).count();
         if count == 0 {
             return self.pick_without_credit(question);
@@ -98,7 +112,7 @@ impl Group {
         if !question.needs_credit || self.strategy == ShareStrategy::Claim {
             return None;
         }
-        self.next_fitting(&|member: &Member| member.state.online)
+        self.next_fitting(&Member::is_ready)
     }
 
     fn next_fitting(&mut self, fits: &dyn Fn(&Member) -> bool) -> Option<usize> {
@@ -113,10 +127,10 @@ impl Group {
     /// The same member for the same hash as long as the members stay; its queue takes what is
     /// beyond its credit, or the order per hash would break.
     fn hashed(&mut self, hash: u64) -> Option<usize> {
-        let online = self.members.iter().filter(|m| m.state.online).count();
-        let nth = (hash % online.max(1) as u64) as usize;
-        let mut online = self.members.iter().enumerate().filter(|(_, m)| m.state.online);
-        online.nth(nth).map(|(place, _)| place)
+        let ready = self.members.iter().filter(|m| m.is_ready()).count();
+        let nth = (hash % ready.max(1) as u64) as usize;
+        let mut ready = self.members.iter().enumerate().filter(|(_, m)| m.is_ready());
+        ready.nth(nth).map(|(place, _)| place)
     }
 
     pub(super) fn member(&mut self, who: MemberRef) -> Option<&mut Member> {

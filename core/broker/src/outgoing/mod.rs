@@ -1,5 +1,6 @@
 //! The sending half of a session.
 
+mod credit;
 mod restore;
 mod resume;
 mod settle;
@@ -10,7 +11,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use core_model::{
-    Delivery, Message, MessageRef, OriginId, Overflow, QoS, Reason, SessionLimits, SlotId,
+    Credit, Delivery, Message, MessageRef, OriginId, Overflow, QoS, Reason, SessionLimits, SlotId,
     StoredMessage, Timestamp,
 };
 use core_store::{Mutation, QueuedTerms};
@@ -19,6 +20,7 @@ use smallvec::SmallVec;
 use crate::context::Cx;
 use crate::journal::Gated;
 use crate::routes::SessionIndex;
+use credit::Allowance;
 
 /// Subscription identifiers of one delivery, fixed when it matched.
 pub(crate) type Identifiers = SmallVec<[u32; 2]>;
@@ -142,6 +144,9 @@ pub(crate) struct Habits {
     pub(crate) receive_max: u16,
     pub(crate) may_retransmit: bool,
     pub(crate) may_requeue: bool,
+    pub(crate) keeps_qos0: bool,
+    /// How much it can take at first.
+    pub(crate) credit: Credit,
 }
 
 /// Who the deliveries are for; the facts of the session that sending needs.
@@ -172,10 +177,17 @@ pub(crate) struct Outgoing {
     /// Whether the handles in flight ascend (modulo 2^16) from the front, which lets one be found
     /// by halving.
     ascending: bool,
-    open: bool,
+    /// What the client can take.
+    allowance: Allowance,
+    /// Whether it waits to hear that nothing waits for it.
+    owes_drained: bool,
+    /// Whether some that wait for the store may have taken their credit already.
+    has_reserved: bool,
     retransmit: bool,
     /// Whether deliveries must be kept although the session ends with its link.
     keep: bool,
+    /// Whether QoS 0 messages make room for others in a full queue.
+    keeps_qos0: bool,
 }
 
 impl Outgoing {
@@ -191,9 +203,12 @@ impl Outgoing {
             resends: 0,
             queued_qos0: 0,
             ascending: true,
-            open: true,
+            allowance: Allowance::NONE,
+            owes_drained: false,
+            has_reserved: false,
             retransmit: false,
             keep: false,
+            keeps_qos0: false,
         }
     }
 
@@ -216,11 +231,6 @@ impl Outgoing {
     /// Whether unsettled deliveries are repeated on this link.
     pub(crate) fn retransmits(&self) -> bool {
         self.retransmit
-    }
-
-    /// Whether the client takes messages at all now.
-    pub(crate) fn is_open(&self) -> bool {
-        self.open
     }
 
     pub(crate) fn window(&self) -> u16 {
@@ -258,7 +268,7 @@ impl Outgoing {
         terms: Terms<'_>,
     ) -> Offered {
         match to.slot {
-            Some(slot) if self.open && self.queued_qos0 == 0 => {
+            Some(slot) if self.queued_qos0 == 0 && self.allowance.spend(cx, to) => {
                 let delivery = Delivery {
                     handle: 0,
                     qos: QoS::AtMostOnce,
@@ -283,7 +293,7 @@ impl Outgoing {
         //= mqtt5:3.3.4-9
         //= mqtt5:4.9.0-1
         //= mqtt5:4.9.0-2
-        self.open && self.quota_used < self.window
+        !self.allowance.is_spent() && self.quota_used < self.window
     }
 
     /// The next unused packet identifier; `None` when all are in flight.
@@ -373,6 +383,7 @@ impl Outgoing {
         message: MessageRef<'_>,
         payload_len: usize,
     ) {
+        self.allowance.spend(cx, to);
         if to.durable {
             cx.journal.push(Mutation::HandleAllotted {
                 session: to.origin,
@@ -383,6 +394,7 @@ impl Outgoing {
                 // A client that saw this handle must find the same message behind it after a
                 // crash, or "exactly once" breaks; QoS 1 only risks a repetition.
                 entry.state = State::AwaitDurable;
+                self.has_reserved = true;
                 cx.journal.gate(Gated::Send {
                     session: to.index,
                     generation: to.generation,
@@ -412,14 +424,13 @@ impl Outgoing {
             cx.counters.dropped_queue_full += 1;
             cx.report_drop(to, Reason::QUOTA_EXCEEDED);
             // What does not fit into an empty queue is no reason to empty this one.
-            let droppable = to.limits.overflow == Overflow::DropOldest
-                && size <= to.limits.queued_bytes_max
-                && !self.queue.is_empty();
-            if !droppable {
+            let fits = size <= to.limits.queued_bytes_max;
+            let Some(dropped) = self.first_to_go(to, terms.qos).filter(|_| fits) else {
                 return Offered::Dropped;
-            }
-            if let Some(oldest) = self.unqueue(cx) {
-                self.forget(cx, to, oldest.sequence, oldest.qos, oldest.group);
+            };
+            if let Some(queued) = self.queue.remove(dropped) {
+                self.account_unqueued(cx, &queued);
+                self.forget(cx, to, queued.sequence, queued.qos, queued.group);
             }
         }
         if !cx.keep(arriving.stored()) {
@@ -454,6 +465,17 @@ impl Outgoing {
         Offered::Taken { durable }
     }
 
+    /// The place of the waiting message that makes room for one of a given QoS; `None` when that
+    /// is the one to be dropped.
+    fn first_to_go(&self, to: Receiver<'_>, arriving: QoS) -> Option<usize> {
+        if self.keeps_qos0 && self.queued_qos0 > 0 {
+            return self.queue.iter().position(|queued| queued.qos == QoS::AtMostOnce);
+        }
+        let yields = self.keeps_qos0 && arriving == QoS::AtMostOnce;
+        let oldest = to.limits.overflow == Overflow::DropOldest && !yields;
+        (oldest && !self.queue.is_empty()).then_some(0)
+    }
+
     fn unqueue(&mut self, cx: &mut Cx<'_>) -> Option<Queued> {
         let queued = self.queue.pop_front()?;
         self.account_unqueued(cx, &queued);
@@ -476,7 +498,7 @@ impl Outgoing {
         if self.resends > 0 {
             self.pump_resends(cx, to, slot);
         }
-        while self.open && self.resends == 0 {
+        while !self.allowance.is_spent() && self.resends == 0 {
             let Some(next) = self.queue.front() else { return };
             //= mqtt5:4.3.3-7 only what waits expires; what was sent once goes on
             if next.message.view().is_expired(cx.now) {
@@ -526,6 +548,7 @@ impl Outgoing {
             if let Some(slot) = to.slot {
                 let delivery = delivery_of(&entry, to, false, reference);
                 cx.deliver(slot, delivery, len);
+                self.allowance.spend(cx, to);
             }
         } else {
             self.quota_used += 1;

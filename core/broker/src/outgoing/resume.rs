@@ -1,4 +1,4 @@
-use core_model::{Event, QoS, Reason, SlotId, Timestamp};
+use core_model::{Credit, Event, QoS, Reason, SlotId, Timestamp};
 
 use super::{Habits, Outgoing, Receiver, Returned, State, resend};
 use crate::context::Cx;
@@ -7,7 +7,7 @@ use crate::context::Cx;
 impl Outgoing {
     pub(super) fn pump_resends(&mut self, cx: &mut Cx<'_>, to: Receiver<'_>, slot: SlotId) {
         for entry in &mut self.inflight {
-            if !self.open || self.quota_used >= self.window || self.resends == 0 {
+            if self.quota_used >= self.window || self.resends == 0 {
                 return;
             }
             if !entry.waits() {
@@ -15,6 +15,9 @@ impl Outgoing {
             }
             if entry.state == State::AwaitDurable {
                 // Those behind it wait with it, or the client would get them out of order.
+                return;
+            }
+            if !self.allowance.spend(cx, to) {
                 return;
             }
             //= mqtt5:4.6.0-1
@@ -34,7 +37,8 @@ impl Outgoing {
         self.window = habits.receive_max.clamp(1, to.limits.inflight_max.max(1));
         self.retransmit = habits.may_retransmit && cx.limits.retransmit_after_s > 0;
         self.keep = self.retransmit || habits.may_requeue;
-        self.open = true;
+        self.keeps_qos0 = habits.keeps_qos0;
+        self.begin_credit(habits.credit);
         self.quota_used = 0;
         self.resends = 0;
         for entry in &mut self.inflight {
@@ -62,15 +66,7 @@ impl Outgoing {
 
     /// The link is gone; what was sent stays in flight for the next one.
     pub(crate) fn suspend(&mut self) {
-        self.open = false;
-    }
-
-    /// The client can take messages again, or cannot.
-    pub(crate) fn set_open(&mut self, cx: &mut Cx<'_>, to: Receiver<'_>, open: bool) {
-        self.open = open;
-        if open {
-            self.pump(cx, to);
-        }
+        self.begin_credit(Credit::None);
     }
 
     /// A gate opened: the handle is durable, the message may go.
@@ -81,12 +77,12 @@ impl Outgoing {
             return;
         }
         match to.slot {
-            Some(slot) if self.open && entry.in_quota => {
+            Some(slot) if entry.in_quota => {
                 entry.state = State::Sent;
                 entry.sent_at = cx.now;
                 resend(cx, to, slot, entry);
             }
-            // Its link is gone, or asleep, or there is another one since: it waits for its turn.
+            // Its link is gone, or there is another one since, or other credit: it waits for its turn.
             _ => {
                 if entry.in_quota {
                     entry.in_quota = false;
@@ -119,7 +115,7 @@ impl Outgoing {
             return None;
         }
         let after = u64::from(cx.limits.retransmit_after_s) * 1000;
-        if !self.open {
+        if self.allowance.is_spent() {
             return Some(cx.now.plus_millis(after));
         }
         for entry in &mut self.inflight {
@@ -128,7 +124,11 @@ impl Outgoing {
             }
             entry.sent_at = cx.now;
             match entry.state {
-                State::Sent => resend(cx, to, slot, entry),
+                State::Sent => {
+                    if self.allowance.spend(cx, to) {
+                        resend(cx, to, slot, entry);
+                    }
+                }
                 State::Released => {
                     let reason = Reason::SUCCESS;
                     cx.event(slot, Event::Release { handle: entry.handle, reason });

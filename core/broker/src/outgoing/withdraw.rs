@@ -31,6 +31,9 @@ impl Outgoing {
                 && let Some(message) = entry.message
             {
                 cx.let_go(&message);
+                if entry.in_quota && !entry.begun {
+                    self.allowance.refund();
+                }
                 let untouched = entry.qos == QoS::AtLeastOnce || !entry.begun;
                 let queued = Queued {
                     sequence: entry.sequence,

@@ -6,14 +6,18 @@
 #![allow(clippy::indexing_slicing, clippy::print_stdout, clippy::unwrap_used)]
 
 mod authentication;
+mod credits;
 mod flow;
 mod gates;
 mod inspect;
+mod kept_wills;
 mod late;
 mod leaks;
 mod lookups;
 mod memory;
 mod mountpoints;
+mod moves;
+mod notes;
 mod permissions;
 mod plugins;
 mod publishing;
@@ -27,6 +31,7 @@ mod running;
 mod sessions;
 mod shared;
 mod subscriptions;
+mod takeovers;
 mod wills;
 mod words;
 mod world;

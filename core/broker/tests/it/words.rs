@@ -78,6 +78,12 @@ impl Connecting {
         self
     }
 
+    /// With habits that MQTT has not.
+    pub(crate) fn manners(mut self, change: impl FnOnce(&mut Manners)) -> Self {
+        change(&mut self.0.manners);
+        self
+    }
+
     pub(crate) fn user(mut self, name: &str, password: &str) -> Self {
         self.0.evidence.user = Some(name.into());
         self.0.evidence.password = Some(Secret::new(password.as_bytes()));

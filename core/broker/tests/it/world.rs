@@ -507,6 +507,17 @@ impl World {
         self.run();
     }
 
+    pub(crate) fn note(&mut self, client: Client, key: u32, value: Option<&str>) {
+        let value = value.map(|value| value.as_bytes().into());
+        self.apply(client, Operation::Note { key, value });
+        self.run();
+    }
+
+    pub(crate) fn moved(&mut self, client: Client, address: &str) {
+        self.apply(client, Operation::Moved(address.parse().unwrap()));
+        self.run();
+    }
+
     /// A farewell.
     pub(crate) fn disconnect(&mut self, client: Client) {
         self.part(client, DisconnectCause::Farewell, None);

@@ -61,6 +61,7 @@ impl Kept {
             | Mutation::Subscribed { .. }
             | Mutation::Unsubscribed { .. }
             | Mutation::Will { .. }
+            | Mutation::Note { .. }
             | Mutation::HandleAllotted { .. }
             | Mutation::Received { .. }
             | Mutation::Retained { .. } => {}
