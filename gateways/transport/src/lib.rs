@@ -16,6 +16,7 @@ mod filter;
 mod proxy;
 mod tcp;
 mod tls;
+mod udp;
 mod unix;
 mod websocket;
 
@@ -25,5 +26,6 @@ pub use filter::{Farewell, Filter, FilterFault, FilterFaultKind, Flow};
 pub use proxy::{DatagramHeader, ProxyRules, ProxyVersion, read_datagram_header};
 pub use tcp::{AcceptFault, accept_fault, listen};
 pub use tls::{ClientAuth, NamedFiles, TlsContext, TlsFileError, TlsFiles, TlsVersion};
+pub use udp::bind_udp;
 pub use unix::{SocketFile, listen_unix};
 pub use websocket::WebSocketRules;
