@@ -1,17 +1,19 @@
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
-use core_model::{ShardId, Timestamp};
+use core_model::{Reason, ShardId, Timestamp};
 use gateway_transport::{AcceptFault, Entrance};
 
 use crate::events::HostEvent;
 use crate::rates::Bucket;
 use crate::reactor::{ListenSocket, Listening, Socket};
+use crate::shared::lock;
 use crate::sources::{Refused, SourceHold, Sources};
 use crate::{
-    Gateway, HostCounters, HostLimits, ListenerConfig, ListenerFacts, ListenerRates, PerListener,
+    DatagramRules, Gateway, HostCounters, HostLimits, ListenerConfig, ListenerFacts, ListenerRates,
+    PerListener,
 };
 
 /// Connections that go to the lobby in one turn: their handshakes take longer than a few turns
@@ -33,6 +35,7 @@ pub(crate) struct Listener {
     pub(crate) entrance: Option<Arc<Entrance>>,
     pub(crate) max_connections: usize,
     pub(crate) rates: ListenerRates,
+    pub(crate) datagrams: DatagramRules,
     /// What it shares with what it was before its settings changed.
     state: Arc<ListenerState>,
 }
@@ -41,6 +44,8 @@ pub(crate) struct Listener {
 struct ListenerState {
     connections: AtomicUsize,
     sources: Arc<Sources>,
+    /// Datagram links that it may open, if that is limited. Only looked at when one is opened.
+    openings: Mutex<Option<Bucket>>,
     closed: AtomicBool,
 }
 
@@ -70,6 +75,7 @@ impl Listener {
             entrance: config.entrance.clone().filter(|entrance| !entrance.is_open()),
             max_connections: config.max_connections,
             rates: config.rates.clone(),
+            datagrams: config.datagrams.clone(),
             state,
         })
     }
@@ -91,12 +97,54 @@ impl Listener {
     }
 
     fn admit(self: &Arc<Self>) -> Option<Permit> {
-        // Only the shard that owns the listener adds, so the check cannot be overtaken.
-        if self.connections() >= self.max_connections {
-            return None;
-        }
-        self.state.connections.fetch_add(1, Ordering::Relaxed);
+        let connections = &self.state.connections;
+        connections
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+                (count < self.max_connections).then_some(count + 1)
+            })
+            .ok()?;
         Some(Permit { listener: Arc::clone(self), source: None })
+    }
+
+    /// Takes in a peer that has sent its first datagram.
+    ///
+    /// # Errors
+    /// There are too many of them, or of its source, or they come too fast; or the listener is gone.
+    pub(crate) fn admit_peer(
+        self: &Arc<Self>,
+        peer: SocketAddr,
+        now: Timestamp,
+    ) -> Result<Permit, Reason> {
+        if self.is_closed() {
+            return Err(Reason::SERVER_SHUTTING_DOWN);
+        }
+        let mut permit = self.admit().ok_or(Reason::SERVER_BUSY)?;
+        if let Some(rate) = self.rates.connection {
+            let mut openings = lock(&self.state.openings);
+            if !openings.get_or_insert_with(|| Bucket::new(rate, now)).take(rate, now, 1) {
+                return Err(Reason::CONNECTION_RATE_EXCEEDED);
+            }
+        }
+        match permit.admit_source(peer, now) {
+            true => Ok(permit),
+            false => Err(Reason::QUOTA_EXCEEDED),
+        }
+    }
+
+    /// The permit of a link that is nobody's and does not count.
+    pub(crate) fn admit_commons(&self) -> Permit {
+        let listener = Listener {
+            number: self.number,
+            facts: Arc::clone(&self.facts),
+            gateway: Arc::clone(&self.gateway),
+            transport: self.transport,
+            entrance: None,
+            max_connections: usize::MAX,
+            rates: ListenerRates::default(),
+            datagrams: self.datagrams.clone(),
+            state: Arc::default(),
+        };
+        Arc::new(listener).admit().expect("it has no limit")
     }
 
     /// Connections that were refused for their source.

@@ -195,10 +195,13 @@ pub struct DatagramRules {
     /// Bytes that the kernel keeps for each shard's socket until they are read; 0 for the system's
     /// default.
     pub receive_buffer_bytes: usize,
-    /// A datagram with which a load balancer asks whether the listener is alive, and the answer,
-    /// which is no longer than three times as much.
-    pub health_check: Option<(Box<[u8]>, Box<[u8]>)>,
+    /// How a load balancer asks whether the listener is alive.
+    pub health_check: Option<HealthCheck>,
 }
+
+/// A datagram that asks whether a listener is alive, and the answer, which is no longer than three
+/// times as much.
+pub type HealthCheck = (Box<[u8]>, Box<[u8]>);
 
 impl Default for DatagramRules {
     fn default() -> Self {

@@ -13,7 +13,7 @@ pub struct HostCounters {
     pub links_stalled: u64,
     /// Links closed since their output grew although they were congested.
     pub links_overrun: u64,
-    /// Links closed since their input was no frame of the protocol.
+    /// Links closed since their input was no frame of the protocol, and datagrams dropped for that.
     pub input_refused: u64,
     /// Frames handled.
     pub frames: u64,
@@ -46,6 +46,26 @@ pub struct HostCounters {
     pub handshakes_refused: u64,
     /// Times that a listener rested since the system was out of descriptors.
     pub accept_pauses: u64,
+    /// Datagrams that came.
+    pub datagrams_received: u64,
+    /// Datagrams that were sent.
+    pub datagrams_sent: u64,
+    /// Datagrams that went to the shard of their link.
+    pub datagrams_forwarded: u64,
+    /// Datagrams dropped since they are nobody's, and nobody takes such or too many came.
+    pub datagrams_stray: u64,
+    /// Datagrams dropped since their link sent too fast.
+    pub datagrams_throttled: u64,
+    /// Datagrams dropped since their link waited for an answer, or was closing.
+    pub datagrams_unready: u64,
+    /// Datagrams dropped since the shard of their link was too busy to take them.
+    pub datagrams_crowded: u64,
+    /// Datagrams dropped since the header of their proxy is missing or wrong.
+    pub datagrams_unproxied: u64,
+    /// Datagrams not sent, since the answer to somebody unknown was too long.
+    pub datagrams_withheld: u64,
+    /// Datagrams not sent since the system could not.
+    pub datagrams_unsent: u64,
 }
 
 impl HostCounters {
@@ -72,6 +92,16 @@ impl HostCounters {
         self.handshakes_timed_out += other.handshakes_timed_out;
         self.handshakes_refused += other.handshakes_refused;
         self.accept_pauses += other.accept_pauses;
+        self.datagrams_received += other.datagrams_received;
+        self.datagrams_sent += other.datagrams_sent;
+        self.datagrams_forwarded += other.datagrams_forwarded;
+        self.datagrams_stray += other.datagrams_stray;
+        self.datagrams_throttled += other.datagrams_throttled;
+        self.datagrams_unready += other.datagrams_unready;
+        self.datagrams_crowded += other.datagrams_crowded;
+        self.datagrams_unproxied += other.datagrams_unproxied;
+        self.datagrams_withheld += other.datagrams_withheld;
+        self.datagrams_unsent += other.datagrams_unsent;
     }
 }
 
@@ -87,9 +117,10 @@ pub struct ListenerCounters {
     pub handshakes_failed: u64,
     /// Links opened.
     pub links_opened: u64,
-    /// Links closed since their input was no frame of the protocol.
+    /// Links closed since their input was no frame of the protocol, and datagrams dropped for that.
     pub input_refused: u64,
-    /// Times that a link was not read for a while since it sent too fast.
+    /// Times that a link was not read for a while since it sent too fast, and datagrams dropped for
+    /// that.
     pub throttled: u64,
     /// Frames handled.
     pub frames: u64,

@@ -12,7 +12,9 @@ mod clock;
 mod config;
 mod control;
 mod counters;
+mod datagrams;
 mod events;
+mod forwarding;
 mod gateway;
 mod holders;
 mod links;
@@ -24,7 +26,9 @@ mod node;
 mod outgoing;
 mod output;
 mod pages;
+mod paths;
 mod pool;
+mod ports;
 mod rates;
 mod reactor;
 mod reading;
@@ -47,8 +51,8 @@ pub use core_broker::{
 };
 
 pub use config::{
-    Bind, DatagramRules, HostLimits, ListenerConfig, ListenerRates, NodeConfig, OnFailure,
-    OpenStore, Rate, Rebind, SourceLimits,
+    Bind, DatagramRules, HealthCheck, HostLimits, ListenerConfig, ListenerRates, NodeConfig,
+    OnFailure, OpenStore, Rate, Rebind, SourceLimits,
 };
 pub use control::{Control, ControlError};
 pub use counters::{HostCounters, ListenerCounters, NodeCounters, PerListener};

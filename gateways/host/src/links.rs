@@ -9,6 +9,7 @@ use crate::acceptor::Permit;
 use crate::events::HostEvent;
 use crate::holders::Holders;
 use crate::pool::Pool;
+use crate::ports::Ports;
 use crate::rates::Pace;
 use crate::reactor::{ReadyList, Socket, Stream, Token};
 use crate::table::Table;
@@ -153,6 +154,8 @@ pub(crate) struct Links {
     pub(crate) tracer: Option<Box<Tracer>>,
     pub(crate) timers: Timers,
     pub(crate) pool: Pool,
+    /// The sockets of datagram listeners, which all their links share.
+    pub(crate) ports: Ports,
     /// Operations to be applied next, oldest first.
     pub(crate) pending: VecDeque<(SlotId, Operation<'static>)>,
     /// Look-ups that the core wants to have run.
@@ -189,6 +192,7 @@ impl Links {
             tracer: None,
             timers: Timers::new(now),
             pool: Pool::new(limits.pool_bytes_max),
+            ports: Ports::new(shard),
             limits,
             pending: VecDeque::new(),
             lookups: Vec::new(),
@@ -205,9 +209,13 @@ impl Links {
         }
     }
 
-    /// How many links there are, closing ones included.
+    /// How many links there are, closing ones included, but not those that are nobody's.
     pub(crate) fn len(&self) -> usize {
-        self.table.len()
+        self.table.len() - self.ports.commons
+    }
+
+    fn count_links(&mut self) {
+        self.counters.links = self.len() as u64;
     }
 
     /// The places of all links.
@@ -226,10 +234,20 @@ impl Links {
         let generation = self.next_generation;
         self.next_generation = generation.wrapping_add(1);
         let ready = &self.ready;
+        let is_stream = match &socket {
+            Socket::Tcp(_) | Socket::Unix(_) => true,
+            Socket::Datagram(path) => {
+                self.ports.link_opened(loose.permit.listener().number, path);
+                false
+            }
+        };
         let index = self.table.insert(|index| OpenLink {
             id: LinkId { index, generation },
             socket,
-            waker: ready.waker(Token::Link(index)),
+            waker: match is_stream {
+                true => ready.waker(Token::Link(index)),
+                false => Waker::noop().clone(),
+            },
             phase: Phase::Open(loose.machine),
             output: loose.output,
             unread: loose.unread,
@@ -245,13 +263,15 @@ impl Links {
             touched: false,
             queued: false,
             // What it brings along is to be decoded even if nothing more comes.
-            waiting: true,
+            waiting: is_stream,
             may_move: loose.may_move,
             connected: false,
         });
-        self.counters.links = self.table.len() as u64;
+        self.count_links();
         self.touch(index);
-        self.queue_read(index);
+        if is_stream {
+            self.queue_read(index);
+        }
         LinkId { index, generation }
     }
 
@@ -264,7 +284,10 @@ impl Links {
         self.buffered -= link.counted;
         self.holders.update(index, link.counted, 0);
         self.timers.disarm(index);
-        self.counters.links = self.table.len() as u64;
+        if let Socket::Datagram(path) = &link.socket {
+            self.ports.link_gone(link.listener, index, path);
+        }
+        self.count_links();
         discard(&mut link.output, &mut self.pool);
         if let Some(wire) = &mut link.wire {
             discard(&mut wire.output, &mut self.pool);
@@ -413,6 +436,7 @@ impl Links {
                 // Closing a socket with unread input resets the connection, which may destroy what
                 // the peer has not read yet: worth caring for when there is something to read.
                 let linger = reason.is_error() || !link.output.is_empty() || link.wire.is_some();
+                let linger = linger && !matches!(link.socket, Socket::Datagram(_));
                 self.end(index, reason, Phase::Flushing { until, linger });
             }
         }
@@ -442,6 +466,7 @@ impl Links {
         let (id, listener) = (link.id, &link.permit.listener().facts.name);
         HostEvent::LinkClosed { listener, link: id, reason }.emit();
         self.depart(machine.as_mut(), id, reason);
+        self.leave_path(index);
         self.touch(index);
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::io;
+use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +12,8 @@ use gateway_transport::SocketFile;
 use crate::acceptor::{Acceptor, Listener};
 use crate::events::HostEvent;
 use crate::links::Phase;
-use crate::reactor::{ListenSocket, Token};
+use crate::ports::Port;
+use crate::reactor::{DatagramSocket, ListenSocket, Token};
 use crate::shard_loop::ShardLoop;
 use crate::shared::{NodeShared, lock};
 use crate::{Bind, Close, ListenerConfig, ListenerCounters, NodeCounters, StartError};
@@ -49,7 +51,7 @@ pub struct ListenerStatus {
     pub name: Box<str>,
     /// Name of its gateway.
     pub gateway: &'static str,
-    /// Its transport as the configuration names it: `tcp`, `tls`, `ws`, `wss` or `unix`.
+    /// Its transport as the configuration names it: `tcp`, `tls`, `ws`, `wss`, `unix` or `udp`.
     pub transport: &'static str,
     /// Where it listens, with the port that the system chose.
     pub bind: Bind,
@@ -84,7 +86,7 @@ struct Open {
     /// Where it was to listen.
     wanted: Bind,
     place: Place,
-    /// The shard that accepts.
+    /// The shard that accepts connections.
     owner: ShardId,
 }
 
@@ -97,35 +99,65 @@ impl Open {
 /// A socket that listens. Clones are the same socket.
 #[derive(Debug)]
 struct Place {
-    /// The same as its acceptor's, so that another listener can take the address over.
-    socket: ListenSocket,
+    /// The same as those of the shards, so that another listener can take the address over.
+    sockets: Sockets,
     /// Where it really listens.
     bind: Bind,
     /// The file of a Unix socket, removed when nobody has it any more.
     file: Option<Arc<SocketFile>>,
 }
 
+/// The sockets of a place.
+#[derive(Debug)]
+enum Sockets {
+    /// One, from which connections are accepted.
+    Stream(ListenSocket),
+    /// One for each shard, which share an address.
+    Datagram(Vec<UdpSocket>),
+}
+
+impl Sockets {
+    fn try_clone(&self) -> io::Result<Self> {
+        match self {
+            Sockets::Stream(socket) => socket.try_clone().map(Sockets::Stream),
+            Sockets::Datagram(sockets) => {
+                let clones: io::Result<_> = sockets.iter().map(UdpSocket::try_clone).collect();
+                clones.map(Sockets::Datagram)
+            }
+        }
+    }
+}
+
 impl Place {
-    fn listen(bind: &Bind, backlog: u32) -> io::Result<Self> {
+    fn listen(config: &ListenerConfig, shards: u16) -> io::Result<Self> {
+        let (bind, backlog) = (&config.bind, config.backlog);
         match bind {
             Bind::Tcp(address) => {
                 let socket = gateway_transport::listen(*address, backlog)?;
                 let bind = Bind::Tcp(socket.local_addr()?);
-                Ok(Place { socket: ListenSocket::Tcp(socket), bind, file: None })
+                let sockets = Sockets::Stream(ListenSocket::Tcp(socket));
+                Ok(Place { sockets, bind, file: None })
             }
-            Bind::Udp(_) => Err(io::ErrorKind::Unsupported.into()),
+            Bind::Udp(address) => {
+                let buffer_bytes = config.datagrams.receive_buffer_bytes;
+                let shards = usize::from(shards.max(1));
+                let sockets = gateway_transport::bind_udp(*address, shards, buffer_bytes)?;
+                let first = sockets.first().ok_or(io::ErrorKind::NotFound)?;
+                let bind = Bind::Udp(first.local_addr()?);
+                Ok(Place { sockets: Sockets::Datagram(sockets), bind, file: None })
+            }
             Bind::Unix { path, mode } => {
                 let socket = gateway_transport::listen_unix(path, *mode, backlog)?;
-                let (socket, bind) = (ListenSocket::Unix(socket), bind.clone());
+                let sockets = Sockets::Stream(ListenSocket::Unix(socket));
                 let file = Some(Arc::new(SocketFile::new(path)?));
-                Ok(Place { socket, bind, file })
+                Ok(Place { sockets, bind: bind.clone(), file })
             }
         }
     }
 
     fn try_clone(&self) -> io::Result<Self> {
-        let socket = self.socket.try_clone()?;
-        Ok(Place { socket, bind: self.bind.clone(), file: self.file.clone() })
+        let sockets = self.sockets.try_clone()?;
+        Ok(Place { sockets, bind: self.bind.clone(), file: self.file.clone() })
     }
 
     /// Gives the file the permissions that `wanted` asks for, if they are others than before.
@@ -188,7 +220,7 @@ impl Listeners {
             return Err(StartError::Ending);
         }
         let changes = registry.plan(&wanted);
-        let steps = registry.prepare(wanted)?;
+        let steps = registry.prepare(wanted, self.shared.shards)?;
         let new = steps.iter().filter(|step| step.old.is_none()).count();
         if usize::from(registry.next_number) + new > usize::from(u16::MAX) {
             return Err(StartError::TooManyListeners);
@@ -212,7 +244,8 @@ impl Listeners {
     fn adopt_all(&self, registry: &Registry, built: &[Open]) -> Result<(), StartError> {
         for (done, open) in built.iter().enumerate() {
             if let Err(error) = self.adopt(registry, open) {
-                for open in built.iter().take(done) {
+                // A part of the shards may have taken the one that failed.
+                for open in built.iter().take(done + 1) {
                     self.undo(registry, open);
                 }
                 return Err(error);
@@ -230,19 +263,27 @@ impl Listeners {
         };
         let old = registry.by_number(listener.number);
         let stays = old.is_some_and(|old| is_same_place(&old.place.bind, &open.place.bind));
-        let socket = match stays {
-            true => None,
-            false => Some(open.place.socket.try_clone().map_err(error)?),
-        };
-        let job = move |shard: &mut ShardLoop| match socket {
-            Some(socket) => shard.adopt(socket, listener),
-            None => {
-                shard.renew(listener);
+        if stays {
+            let answer = self.shared.ask_all(move |shard| shard.renew(&listener));
+            return answer.map(drop).map_err(|failure| error(io::Error::other(failure)));
+        }
+        match open.place.sockets.try_clone().map_err(error)? {
+            Sockets::Stream(socket) => {
+                let job = move |shard: &mut ShardLoop| shard.adopt(socket, listener);
+                let answer = self.shared.ask(open.owner, job);
+                answer.map_err(|failure| error(io::Error::other(failure)))?.map_err(error)
+            }
+            Sockets::Datagram(sockets) => {
+                for (socket, to) in sockets.into_iter().zip(self.shared.mesh.shards()) {
+                    let listener = Arc::clone(&listener);
+                    let job = move |shard: &mut ShardLoop| shard.adopt_port(socket, listener);
+                    let answer = self.shared.ask(to, job);
+                    let answer = answer.map_err(|failure| error(io::Error::other(failure)));
+                    answer?.map_err(error)?;
+                }
                 Ok(())
             }
-        };
-        let answer = self.shared.ask(open.owner, job);
-        answer.map_err(|failure| error(io::Error::other(failure)))?.map_err(error)
+        }
     }
 
     /// Puts back what was there before `open` was adopted.
@@ -251,7 +292,7 @@ impl Listeners {
         // Nothing is left to be done about a shard that does not answer.
         let _ = match registry.by_number(number) {
             Some(old) => self.adopt(&Registry::default(), old).map_err(drop),
-            None => self.shared.ask(open.owner, move |shard| shard.retire(number)).map_err(drop),
+            None => self.shared.ask_all(move |shard| shard.abandon(number)).map(drop).map_err(drop),
         };
     }
 
@@ -301,7 +342,7 @@ impl Registry {
     }
 
     /// Opens the sockets that are missing.
-    fn prepare(&self, wanted: Vec<ListenerConfig>) -> Result<Vec<Step>, StartError> {
+    fn prepare(&self, wanted: Vec<ListenerConfig>, shards: u16) -> Result<Vec<Step>, StartError> {
         let stays = |open: &&Open| {
             wanted.iter().any(|config| {
                 *config.facts.name == *open.name() && is_same_place(&open.wanted, &config.bind)
@@ -317,7 +358,7 @@ impl Registry {
             let old = self.by_name(name);
             let place = match kept.iter().find(|open| *open.name() == **name) {
                 Some(kept) => kept.place.try_clone(),
-                None => find_place(&config, &left, &steps),
+                None => find_place(&config, &left, &steps, shards),
             };
             let place = place.map_err(|source| cannot_listen(&config, source))?;
             steps.push(Step { config, old, place });
@@ -371,13 +412,18 @@ fn is_same_place(one: &Bind, other: &Bind) -> bool {
 
 /// A place for a listener: that of one which leaves it and whose socket no other step has taken, or
 /// a new one.
-fn find_place(config: &ListenerConfig, left: &[&Open], steps: &[Step]) -> io::Result<Place> {
+fn find_place(
+    config: &ListenerConfig,
+    left: &[&Open],
+    steps: &[Step],
+    shards: u16,
+) -> io::Result<Place> {
     let wanted = &config.bind;
     let is_taken = steps.iter().any(|step| is_same_place(&step.place.bind, wanted));
     let leaving = left.iter().find(|open| is_same_place(&open.place.bind, wanted));
     match leaving {
         Some(open) if !is_taken => open.place.try_clone(),
-        _ => Place::listen(wanted, config.backlog),
+        _ => Place::listen(config, shards),
     }
 }
 
@@ -423,17 +469,54 @@ impl ShardLoop {
         Ok(())
     }
 
+    /// Receives datagrams at `socket`, and no longer at the one that the listener had.
+    pub(crate) fn adopt_port(
+        &mut self,
+        socket: UdpSocket,
+        listener: Arc<Listener>,
+    ) -> io::Result<()> {
+        if self.is_draining() {
+            return Ok(());
+        }
+        let socket = DatagramSocket::register(socket)?;
+        if let Some(port) = self.links.ports.of(listener.number) {
+            port.rebind(socket);
+            self.renew(&listener);
+        } else {
+            let waker = self.ready.waker(Token::Datagrams(listener.number));
+            self.links.ports.list.push(Port::new(socket, waker, Arc::clone(&listener)));
+            self.open_commons(&listener);
+        }
+        Ok(())
+    }
+
     /// Gives a listener new settings.
-    pub(crate) fn renew(&mut self, listener: Arc<Listener>) {
+    pub(crate) fn renew(&mut self, listener: &Arc<Listener>) {
         let number = listener.number;
         if let Some(acceptor) = self.acceptors.iter_mut().find(|a| a.number() == number) {
-            acceptor.renew(listener);
+            acceptor.renew(Arc::clone(listener));
+        }
+        if let Some(port) = self.links.ports.of(number) {
+            port.listener = Arc::clone(listener);
+            // The link for what is nobody's has no settings of its own time.
+            if let Some(commons) = port.commons.take() {
+                self.links.close(commons, Close::Now(Reason::UNSPECIFIED));
+                self.apply_pending();
+            }
+            self.open_commons(listener);
         }
     }
 
-    /// Accepts no more for a listener.
+    /// Accepts and reads no more for a listener.
     pub(crate) fn retire(&mut self, number: u16) {
         self.acceptors.retain(|acceptor| acceptor.number() != number);
+        self.links.ports.retire(number);
+    }
+
+    /// The same for one that has just been opened in vain, with links that it may have already.
+    pub(crate) fn abandon(&mut self, number: u16) {
+        self.retire(number);
+        self.sweeps.push(Sweep::of_listener(number));
     }
 
     /// Goes on with all sweeps.

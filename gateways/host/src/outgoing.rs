@@ -4,6 +4,7 @@ use core_broker::{Mail, Shard};
 use core_model::ShardId;
 
 use crate::acceptor::Accepted;
+use crate::forwarding::Parcel;
 use crate::links::MovedLink;
 use crate::reactor::Stream;
 use crate::ring::Mesh;
@@ -15,6 +16,8 @@ pub(crate) enum Arrival {
     Accepted(Accepted<Stream>),
     /// A link whose session lives on the receiving shard.
     Moved(Box<MovedLink>),
+    /// Datagrams of links of the receiving shard, and whose their addresses are.
+    Parcel(Box<Parcel>),
 }
 
 /// The rings and bells of a node.
@@ -27,6 +30,8 @@ pub(crate) struct Outgoing {
     mesh: Arc<NodeMesh>,
     /// By target shard.
     arrivals: Vec<Vec<Arrival>>,
+    /// The same: what goes along as one at the end of this turn.
+    parcels: Vec<Parcel>,
     /// Whether everything was handed over at the end of the last turn.
     clear: bool,
 }
@@ -35,7 +40,8 @@ impl Outgoing {
     /// The way from `shard` through `mesh`.
     pub(crate) fn new(shard: ShardId, mesh: Arc<NodeMesh>) -> Self {
         let arrivals = mesh.shards().map(|_| Vec::new()).collect();
-        Outgoing { shard, mesh, arrivals, clear: true }
+        let parcels = mesh.shards().map(|_| Parcel::default()).collect();
+        Outgoing { shard, mesh, arrivals, parcels, clear: true }
     }
 
     /// Whether every ring has room for what a turn may cause. Otherwise no link may be read and no
@@ -60,13 +66,23 @@ impl Outgoing {
         }
     }
 
+    /// What goes to another shard as one at the end of the turn.
+    pub(crate) fn parcel(&mut self, to: ShardId) -> &mut Parcel {
+        let parcel = self.parcels.get_mut(usize::from(to.0));
+        parcel.expect("there is a parcel for every shard")
+    }
+
     /// Hands over what the rings have room for, and wakes each receiver once. Returns whether that
     /// was all.
     pub(crate) fn hand_over(&mut self, core: &mut Shard) -> bool {
         self.clear = true;
-        for (to, arrivals) in self.mesh.shards().zip(&mut self.arrivals) {
+        let ways = self.arrivals.iter_mut().zip(&mut self.parcels);
+        for (to, (arrivals, parcel)) in self.mesh.shards().zip(ways) {
             if to == self.shard {
                 continue;
+            }
+            if !parcel.is_empty() {
+                arrivals.push(Arrival::Parcel(Box::new(std::mem::take(parcel))));
             }
             let mail = core.outbox(to);
             if mail.is_empty() && arrivals.is_empty() {

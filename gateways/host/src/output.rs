@@ -33,6 +33,16 @@ const HAS_DESTINATION: u32 = 1 << 31;
 /// Longest destination: a family, an address, a port, a flow label and a scope.
 const DESTINATION_BYTES: usize = 27;
 
+/// One frame of a datagram link.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame<'o> {
+    /// Who gets it, if that is not the peer.
+    pub(crate) to: Option<SocketAddr>,
+    pub(crate) bytes: &'o [u8],
+    /// Bytes that it takes in the output.
+    pub(crate) size: usize,
+}
+
 #[derive(Debug)]
 enum Part {
     Bytes(Vec<u8>),
@@ -130,15 +140,32 @@ impl Output {
     /// The frames that wait on a datagram link, oldest first; with their destination, if that is
     /// not the peer.
     pub fn datagrams(&self) -> impl Iterator<Item = (Option<SocketAddr>, &[u8])> {
+        self.frames_from(0).map(|frame| (frame.to, frame.bytes))
+    }
+
+    /// The frames of a datagram link behind the first `start` bytes that wait.
+    pub(crate) fn frames_from(&self, start: usize) -> impl Iterator<Item = Frame<'_>> {
         let mut rest = match self.is_datagrams {
-            true => self.tail.get(self.written..).unwrap_or(&[]),
+            true => self.tail.get(self.written + start..).unwrap_or(&[]),
             false => &[],
         };
         std::iter::from_fn(move || {
-            let (to, body, behind) = split_datagram(rest)?;
+            let (to, bytes, behind) = split_datagram(rest)?;
+            let size = rest.len() - behind.len();
             rest = behind;
-            Some((to, body))
+            Some(Frame { to, bytes, size })
         })
+    }
+
+    /// Copies the frames of `other` behind those of this output.
+    pub(crate) fn append_frames(&mut self, other: &Output) {
+        let frames = other.tail.get(other.written..).unwrap_or(&[]);
+        self.write(frames);
+    }
+
+    /// Whether frames are kept apart.
+    pub(crate) fn is_datagrams(&self) -> bool {
+        self.is_datagrams
     }
 
     /// Bytes that wait. On a datagram link those that keep frames apart count as well.

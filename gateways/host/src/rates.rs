@@ -101,6 +101,19 @@ impl Pace {
         Some(Box::new(Pace { message, byte, resume_at: None }))
     }
 
+    /// For a new datagram link, whose machine judges messages itself.
+    pub(crate) fn of_datagrams(rates: &ListenerRates, now: Timestamp) -> Option<Box<Self>> {
+        Self::new(&ListenerRates { byte: rates.byte, ..ListenerRates::default() }, now)
+    }
+
+    /// Whether a datagram of so many bytes may be looked at; it is dropped otherwise. One that is
+    /// longer than all that may come at once needs all of that.
+    pub(crate) fn take_datagram(&mut self, now: Timestamp, bytes: usize) -> bool {
+        let Some((rate, bucket)) = &mut self.byte else { return true };
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(rate.burst.max(1));
+        bucket.take(*rate, now, bytes)
+    }
+
     /// When the link is read again, while it is too fast.
     pub(crate) fn resume_at(&self) -> Option<Timestamp> {
         self.resume_at
@@ -256,6 +269,19 @@ mod tests {
         let mut bucket = Bucket::new(rate, Timestamp::ZERO);
         assert!(bucket.take(rate, Timestamp::ZERO, u32::MAX));
         assert_eq!(bucket.available(rate, Timestamp::from_millis(u64::MAX)), u32::MAX);
+    }
+
+    #[test]
+    fn datagrams_beyond_the_rate_are_dropped_and_the_longest_passes_now_and_then() {
+        let byte = Some(Rate { per_second: 100, burst: 50 });
+        let rates = ListenerRates { message: byte, byte, ..ListenerRates::default() };
+        let mut pace = Pace::of_datagrams(&rates, at(0)).unwrap();
+        assert_eq!(pace.messages_allowed(at(0)), u32::MAX);
+        assert!(pace.take_datagram(at(0), 30) && !pace.take_datagram(at(0), 30));
+        assert!(pace.take_datagram(at(0), 20) && !pace.take_datagram(at(499), 1_000));
+        assert!(pace.take_datagram(at(500), 1_000) && !pace.take_datagram(at(500), 1));
+        let messages = ListenerRates { message: byte, ..ListenerRates::default() };
+        assert!(Pace::of_datagrams(&messages, at(0)).is_none());
     }
 
     #[test]

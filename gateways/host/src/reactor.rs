@@ -5,21 +5,26 @@
 //! of a link's socket puts a [`Token`] on the shard's [`ReadyList`].
 
 use std::future::{Future, poll_fn};
-use std::io::{self, IoSlice};
-use std::net::{self, SocketAddr};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{self, IpAddr, SocketAddr};
 use std::os::unix;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
 
 use crate::Output;
+use crate::paths::Path;
 
 /// Parts of an output that one system call takes.
 const SLICES_MAX: usize = 64;
+/// Bytes of one buffer for datagrams, which holds the largest of them, and as many of one sender as
+/// the system hands over as one.
+const DATAGRAM_BYTES: usize = 64 * 1024;
 
 /// What became ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +33,8 @@ pub(crate) enum Token {
     Link(u32),
     /// The shard's listener of this number.
     Listener(u16),
+    /// The shard's socket for the datagrams of the listener of this number.
+    Datagrams(u16),
 }
 
 /// What became ready since the last turn. The reactor runs on the shard's own thread, so the lock
@@ -174,12 +181,15 @@ pub(crate) enum Stream {
     Unix(unix::net::UnixStream),
 }
 
-/// A connected stream, registered with the reactor of the current thread.
+/// What a link is reached through: a connected stream, registered with the reactor of the current
+/// thread, or its path.
 #[derive(Debug)]
 pub(crate) enum Socket {
     Tcp(TcpStream),
     /// Boxed, so that the tag finds a place within the other kind, of which there are many more.
     Unix(Box<UnixStream>),
+    /// The peer of a datagram link has no socket of its own, so nothing can be read or written here.
+    Datagram(Box<Path>),
 }
 
 impl Socket {
@@ -202,6 +212,7 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => stream.into_std().map(Stream::Tcp),
             Socket::Unix(stream) => stream.into_std().map(Stream::Unix),
+            Socket::Datagram(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -217,6 +228,7 @@ impl Socket {
         let read = match self {
             Socket::Tcp(stream) => Pin::new(stream).poll_read(context, &mut buffer),
             Socket::Unix(stream) => Pin::new(&mut **stream).poll_read(context, &mut buffer),
+            Socket::Datagram(_) => Poll::Pending,
         };
         match read {
             Poll::Pending => Ok(None),
@@ -233,6 +245,7 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => stream.poll_read_ready(context).is_ready(),
             Socket::Unix(stream) => stream.poll_read_ready(context).is_ready(),
+            Socket::Datagram(_) => false,
         }
     }
 
@@ -247,6 +260,7 @@ impl Socket {
         let written = match self {
             Socket::Tcp(stream) => poll_write(Pin::new(stream), context, output),
             Socket::Unix(stream) => poll_write(Pin::new(&mut **stream), context, output),
+            Socket::Datagram(_) => Poll::Pending,
         };
         match written {
             Poll::Pending => Ok(None),
@@ -263,6 +277,7 @@ impl Socket {
         let _ = match self {
             Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             Socket::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+            Socket::Datagram(_) => return,
         };
     }
 }
@@ -280,6 +295,148 @@ fn poll_write(
             output.slices(&mut slices, SLICES_MAX);
             stream.poll_write_vectored(context, &slices)
         }
+    }
+}
+
+/// A socket for the datagrams of many peers, registered with the reactor of the current thread.
+#[derive(Debug)]
+pub(crate) struct DatagramSocket {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    /// Whether it has several addresses of ours.
+    is_wildcard: bool,
+}
+
+impl DatagramSocket {
+    /// Registers a non-blocking socket.
+    ///
+    /// # Errors
+    /// The system has no memory for one more, or does not know what is asked of the socket.
+    pub(crate) fn register(socket: net::UdpSocket) -> io::Result<Self> {
+        let state = UdpSocketState::new((&socket).into())?;
+        let is_wildcard = socket.local_addr()?.ip().is_unspecified();
+        Ok(DatagramSocket { socket: UdpSocket::from_std(socket)?, state, is_wildcard })
+    }
+
+    /// Receives a batch of datagrams. `false` when there are none: `waker` is woken when there are.
+    ///
+    /// # Errors
+    /// What the system says; it may concern something sent before.
+    pub(crate) fn receive(&self, waker: &Waker, into: &mut Reception) -> io::Result<bool> {
+        let context = &mut Context::from_waker(waker);
+        into.count = 0;
+        loop {
+            let received = self.socket.try_io(Interest::READABLE, || {
+                into.fill(|buffers, metas| self.state.recv((&self.socket).into(), buffers, metas))
+            });
+            match received {
+                Ok(()) => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            if self.socket.poll_recv_ready(context)?.is_pending() {
+                return Ok(false);
+            }
+        }
+        if !self.is_wildcard {
+            into.metas.iter_mut().for_each(|meta| meta.dst_ip = None);
+        }
+        Ok(true)
+    }
+
+    /// Sends one datagram from our address `local`, or from the one that the system chooses.
+    /// `false` when the system takes none: `waker` is woken when it does again.
+    ///
+    /// # Errors
+    /// It cannot be sent.
+    pub(crate) fn send(
+        &self,
+        waker: &Waker,
+        to: SocketAddr,
+        local: Option<IpAddr>,
+        bytes: &[u8],
+    ) -> io::Result<bool> {
+        let context = &mut Context::from_waker(waker);
+        let transmit = |src_ip| Transmit {
+            destination: to,
+            ecn: None,
+            contents: bytes,
+            segment_size: None,
+            src_ip,
+        };
+        loop {
+            let sent = self.socket.try_io(Interest::WRITABLE, || {
+                let socket = || (&self.socket).into();
+                match self.state.try_send(socket(), &transmit(local)) {
+                    // A broadcast has come to an address that nothing can be sent from.
+                    Err(error) if is_refused(&error) && local.is_some() => {
+                        self.state.try_send(socket(), &transmit(None))
+                    }
+                    sent => sent,
+                }
+            });
+            match sent {
+                Ok(()) => return Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            if self.socket.poll_send_ready(context)?.is_pending() {
+                return Ok(false);
+            }
+        }
+    }
+}
+
+/// Whether the system does not send what it was given, whoever would get it.
+fn is_refused(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::AddrNotAvailable)
+}
+
+/// Memory that all datagrams of a shard are received into, a batch at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Reception {
+    /// No size before the first batch.
+    memory: Vec<u8>,
+    metas: Vec<RecvMeta>,
+    count: usize,
+}
+
+impl Reception {
+    fn fill(
+        &mut self,
+        receive: impl FnOnce(&mut [IoSliceMut<'_>], &mut [RecvMeta]) -> io::Result<usize>,
+    ) -> io::Result<()> {
+        // The system only touches as much of it as datagrams are long.
+        self.memory.resize(BATCH_SIZE * DATAGRAM_BYTES, 0);
+        self.metas.resize(BATCH_SIZE, RecvMeta::default());
+        let mut rest = self.memory.chunks_exact_mut(DATAGRAM_BYTES);
+        let mut buffers: [IoSliceMut<'_>; BATCH_SIZE] =
+            std::array::from_fn(|_| IoSliceMut::new(rest.next().unwrap_or_default()));
+        self.count = receive(&mut buffers, &mut self.metas)?;
+        Ok(())
+    }
+
+    /// Whether there may be more than this batch.
+    pub(crate) fn is_full(&self) -> bool {
+        self.count == BATCH_SIZE
+    }
+
+    /// The datagrams of the batch: where each comes from, which address of ours it was sent to as far
+    /// as that matters, and its bytes.
+    pub(crate) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, Option<IpAddr>, &[u8])> {
+        let buffers = self.memory.chunks_exact(DATAGRAM_BYTES).zip(&self.metas).take(self.count);
+        buffers.flat_map(|(buffer, meta)| {
+            let bytes = buffer.get(..meta.len).unwrap_or(buffer);
+            let local = meta.dst_ip.filter(|ip| !ip.to_canonical().is_multicast());
+            // An empty one is one too.
+            let pieces = bytes.len().div_ceil(meta.stride.max(1)).max(1);
+            let mut rest = bytes;
+            (0..pieces).map(move |_| {
+                let (piece, behind) = rest.split_at(rest.len().min(meta.stride));
+                rest = behind;
+                (meta.addr, local, piece)
+            })
+        })
     }
 }
 

@@ -404,7 +404,7 @@ impl ShardLoop {
 
     /// Applies the operations of one frame; or says where the link has to go first, and with what.
     #[inline]
-    fn apply_all<'a>(
+    pub(crate) fn apply_all<'a>(
         &mut self,
         index: u32,
         operations: &mut Operations<'a>,
@@ -464,7 +464,7 @@ impl ShardLoop {
     }
 
     #[cold]
-    fn refuse_input(&mut self, index: u32, error: &codec_wire::DecodeError) {
+    pub(crate) fn refuse_input(&mut self, index: u32, error: &codec_wire::DecodeError) {
         self.links.counters.input_refused += 1;
         if let Some(link) = self.links.at(index) {
             let number = link.listener;

@@ -7,11 +7,12 @@ use gateway_transport::Established;
 
 use crate::acceptor::{Accepted, Acceptor, Permit};
 use crate::events::HostEvent;
+use crate::forwarding::Held;
 use crate::links::{Links, LooseLink, MovedLink, Traffic};
 use crate::listeners::Sweep;
 use crate::outgoing::{Arrival, Outgoing};
 use crate::rates::Pace;
-use crate::reactor::{Next, ReadyList, Socket, Stream, Token, Turn};
+use crate::reactor::{Next, ReadyList, Reception, Socket, Stream, Token, Turn};
 use crate::ring::Batch;
 use crate::shared::{Command, NodeShared};
 use crate::sys::Sys;
@@ -38,6 +39,10 @@ pub(crate) struct ShardLoop {
     pub(crate) scratch: Buffer,
     /// Memory that links with filters are read through.
     pub(crate) passage: Passage,
+    /// Memory that datagrams are received into.
+    pub(crate) reception: Reception,
+    /// Datagrams of other shards that wait until links may be read.
+    pub(crate) held: Held,
     /// Shared by the look-ups that run for this shard, to count them.
     pub(crate) lookups_running: Arc<()>,
     /// The list of links to read that is not in use.
@@ -95,6 +100,8 @@ impl ShardLoop {
             outgoing: Outgoing::new(id, Arc::clone(&node.mesh)),
             scratch: Buffer::with_len(scratch_len),
             passage: Passage::default(),
+            reception: Reception::default(),
+            held: Held::default(),
             lookups_running: Arc::default(),
             reading: Vec::new(),
             node,
@@ -120,6 +127,11 @@ impl ShardLoop {
     /// Links that are still there.
     pub(crate) fn links_left(&self) -> usize {
         self.links.len()
+    }
+
+    /// Something has happened in this turn.
+    pub(crate) fn note_busy(&mut self) {
+        self.busy = true;
     }
 
     /// Applies the operations that machines asked for outside of input.
@@ -149,6 +161,7 @@ impl ShardLoop {
                         acceptor.wake();
                     }
                 }
+                Token::Datagrams(number) => self.links.wake_port(number),
             }
         }
     }
@@ -174,6 +187,7 @@ impl ShardLoop {
                         }
                     }
                     Arrival::Moved(moved) => self.settle_in(*moved),
+                    Arrival::Parcel(parcel) => self.take_parcel(from, *parcel),
                 }
             }
             self.node.mesh.recycle(from, self.id, batch.mail);
@@ -391,7 +405,9 @@ impl ShardLoop {
         }
         let now = self.links.now;
         let input = !self.links.to_read.is_empty()
-            || self.acceptors.iter().any(|acceptor| acceptor.is_ready(now));
+            || self.acceptors.iter().any(|acceptor| acceptor.is_ready(now))
+            || self.links.ports.is_ready(now)
+            || !self.held.is_empty();
         let lookups = !self.links.lookups.is_empty();
         let work = self.shard.has_work() || !self.sweeps.is_empty() || lookups;
         if (input && self.may_read()) || !self.links.touched.is_empty() || work {
@@ -402,6 +418,9 @@ impl ShardLoop {
         deadline = earlier(deadline, self.sys.as_ref().map(Sys::due_at));
         for acceptor in &self.acceptors {
             deadline = earlier(deadline, acceptor.resume_at());
+        }
+        for port in &self.links.ports.list {
+            deadline = earlier(deadline, port.resume_at());
         }
         Next::Wait(deadline.map(|at| self.node.clock.instant(at)))
     }
@@ -415,6 +434,7 @@ impl Turn for ShardLoop {
         self.take_mail();
         self.accept();
         self.read_links();
+        self.read_datagrams();
         self.run_timers();
         self.apply_pending();
         self.shard.tick(self.links.now, &mut self.links);
@@ -423,6 +443,7 @@ impl Turn for ShardLoop {
         self.publish_sys();
         self.start_lookups();
         self.finish_links();
+        self.send_news();
         if !self.outgoing.hand_over(&mut self.shard) {
             self.links.counters.ring_full += 1;
         }

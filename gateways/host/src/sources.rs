@@ -144,6 +144,30 @@ impl Table {
     }
 }
 
+/// How many datagrams that are of no link come from each source, as one shard sees it.
+#[derive(Debug, Default)]
+pub(crate) struct Strays(HashMap<Source, Bucket>);
+
+impl Strays {
+    /// Whether one more from `address` may be looked at.
+    pub(crate) fn admit(&mut self, limits: &SourceLimits, address: IpAddr, now: Timestamp) -> bool {
+        let Some(rate) = limits.stray else { return true };
+        let address = address.to_canonical();
+        if limits.exempt.iter().any(|net| net.contains(&address)) {
+            return true;
+        }
+        let source = Source::of(address);
+        if self.0.len() >= IDLE_SOURCES_MAX && !self.0.contains_key(&source) {
+            self.0.retain(|_, bucket| !bucket.is_full(rate, now));
+            if self.0.len() > IDLE_SOURCES_MAX / 2 {
+                // As with connections: the next search must not come soon.
+                self.0.clear();
+            }
+        }
+        self.0.entry(source).or_insert_with(|| Bucket::new(rate, now)).take(rate, now, 1)
+    }
+}
+
 /// A connection was refused for its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused;
@@ -245,6 +269,24 @@ mod tests {
         drop(hold);
         let table = lock(&sources.table);
         assert_eq!(table.idle, table.sources.len());
+    }
+
+    #[test]
+    fn strays_are_limited_for_each_source_and_what_is_remembered_is_bounded() {
+        let mut strays = Strays::default();
+        let stray = Some(Rate { per_second: 1, burst: 2 });
+        let limits = SourceLimits { stray, ..SourceLimits::default() };
+        let mut admit = |text, ms| strays.admit(&limits, ip(text), at(ms));
+        assert!(admit("192.0.2.1", 0) && admit("192.0.2.1", 0) && !admit("192.0.2.1", 0));
+        assert!(admit("192.0.2.2", 0) && admit("192.0.2.1", 1_000));
+        assert!((0..100).all(|_| admit("127.0.0.1", 0)));
+        for number in 0..100_000_u32 {
+            let time = at(2_000 + u64::from(number) / 10);
+            assert!(strays.admit(&limits, Ipv4Addr::from_bits(0x0a00_0000 + number).into(), time));
+            assert!(strays.0.len() <= IDLE_SOURCES_MAX);
+        }
+        let free = SourceLimits::default();
+        assert!((0..100).all(|_| strays.admit(&free, ip("192.0.2.1"), at(0))));
     }
 
     #[test]

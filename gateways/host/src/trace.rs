@@ -373,10 +373,28 @@ impl Links {
             return;
         }
         let Some(link) = self.at(index) else { return };
+        if link.output.is_datagrams() {
+            let frames = link.output.frames_from(before);
+            let frames: Vec<_> =
+                frames.map(|f| (beginning(f.bytes).to_vec(), f.bytes.len())).collect();
+            for (bytes, len) in frames {
+                self.trace_bytes(index, bytes, len, false);
+            }
+            return;
+        }
         let len = link.output.len().saturating_sub(before);
         if len > 0 {
             let bytes = link.output.copy_from(before, SHOWN_BYTES_MAX);
             self.trace_bytes(index, bytes, len, false);
+        }
+    }
+
+    /// The peer of a link has another address now.
+    #[cold]
+    pub(crate) fn trace_peer(&mut self, index: u32, peer: SocketAddr) {
+        let traced = self.tracer.as_mut().and_then(|tracer| tracer.links.get_mut(&index));
+        if let Some(traced) = traced {
+            traced.peer = Some(peer);
         }
     }
 

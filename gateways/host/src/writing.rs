@@ -3,7 +3,9 @@ use gateway_transport::FilterFault;
 
 use crate::events::HostEvent;
 use crate::links::{Links, OpenLink, Phase, discard, reclaim};
-use crate::{Close, HostCounters, PerListener};
+use crate::paths::PathKind;
+use crate::reactor::Socket;
+use crate::{Close, HostCounters, Link, PerListener};
 
 /// Output from which on a link counts as congested when the shard's buffers get scarce.
 const SCARCE_HIGH_BYTES: usize = 64 * 1024;
@@ -63,6 +65,9 @@ impl Links {
         }
         if link.blocked || matches!(link.phase, Phase::Gone) {
             return;
+        }
+        if link.output.is_datagrams() {
+            return self.write_datagrams(index);
         }
         while !link.output.is_empty() {
             match link.socket.write(&link.waker, &link.output) {
@@ -248,6 +253,7 @@ impl Links {
                 // A link that is not read for its rate must not look silent to its machine.
                 let paused_until = link.pace.as_ref().and_then(|pace| pace.resume_at());
                 let next = paused_until.or_else(|| machine.next_deadline());
+                let next = earlier(next, silent_until(link, machine.as_ref()));
                 earlier(next, stalled.map(|since| since.plus_seconds(stall_s)))
             }
             Phase::Flushing { until, .. } | Phase::Lingering { until, .. } => Some(*until),
@@ -275,6 +281,8 @@ impl Links {
                     self.queue_read(index);
                 } else if machine.next_deadline().is_some_and(|at| at <= now) {
                     self.call(index, |machine, context| machine.on_deadline(context));
+                } else if silent_until(link, machine.as_ref()).is_some_and(|at| at <= now) {
+                    self.close(index, Close::Now(Reason::KEEP_ALIVE_TIMEOUT));
                 }
             }
             Phase::Flushing { until, .. } | Phase::Lingering { until, .. } => {
@@ -285,6 +293,19 @@ impl Links {
             Phase::Gone => {}
         }
     }
+}
+
+/// When a datagram link is closed that is not heard before; a stream ends by itself.
+fn silent_until(link: &OpenLink, machine: &dyn Link) -> Option<Timestamp> {
+    let Socket::Datagram(path) = &link.socket else { return None };
+    if path.kind == PathKind::Commons {
+        return None;
+    }
+    let idle_s = link.permit.listener().datagrams.idle_timeout_s;
+    // What is kept is the beginning of the second.
+    let heard_at_s = link.traffic.heard_at_s.saturating_add(1);
+    let idle_until = Timestamp::ZERO.plus_seconds(heard_at_s).plus_seconds(idle_s);
+    Some(machine.quiet_until().map_or(idle_until, |quiet| quiet.max(idle_until)))
 }
 
 /// The earlier of two deadlines.

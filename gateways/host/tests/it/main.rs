@@ -3,6 +3,7 @@
 
 mod closing;
 mod control;
+mod datagrams;
 mod descriptors;
 mod farewells;
 mod filters;
@@ -12,6 +13,7 @@ mod lobby;
 mod lookups;
 mod memory;
 mod node;
+mod post;
 mod rates;
 mod roads;
 mod routing;

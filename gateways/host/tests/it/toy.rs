@@ -72,7 +72,7 @@ pub(crate) enum Entry {
 }
 
 impl Log {
-    fn write(&self, entry: Entry) {
+    pub(crate) fn write(&self, entry: Entry) {
         self.entries.lock().unwrap().push(entry);
         self.changed.notify_all();
     }
