@@ -7,7 +7,6 @@
 //! Deliberately missing: MQTT-SN 2.0, aggregation of clients into one session, and broadcasts of
 //! GWINFO, which go to the sender of the SEARCHGW.
 #![deny(missing_docs)]
-#![allow(dead_code, reason = "the client does not use what it is given yet")]
 
 use std::sync::Arc;
 
