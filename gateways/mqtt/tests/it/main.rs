@@ -1,4 +1,5 @@
-//! Packets and events in, operations and packets out, in virtual time.
+//! Packets and events in, operations and packets out, in virtual time; and the suite for all gateways
+//! on a real node.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
 
 mod acknowledge;
@@ -6,6 +7,7 @@ mod aliases;
 mod anything;
 mod authenticate;
 mod close;
+mod compliance;
 mod connack;
 mod connect;
 mod deliver;

@@ -1,3 +1,4 @@
+use codec_wire::Codec;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::{FrameOf, Subject, assert_whole, decode_whole, encoded};
@@ -33,6 +34,9 @@ fn check<S: Subject>(mode: &str, frame: &FrameOf<'static, S>) {
     assert_eq!(S::json(&decoded), S::json(frame));
     S::check_frame(&S::codec(mode), &codec, &decoded);
     assert_eq!(encoded::<S>(&codec, &decoded), bytes, "{frame:?}");
+    let mut out = b"before".to_vec();
+    codec.encode(&decoded, &mut out).unwrap();
+    assert!(out.starts_with(b"before") && out.ends_with(bytes), "{frame:?} is not appended");
     if bytes.len() < CUT_BYTES_MAX {
         assert_whole::<S>(&S::codec(mode), bytes);
     }
