@@ -1,5 +1,6 @@
 //! Listeners and what stands in front of them.
 
+use std::fs;
 use std::path::absolute;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use gateway_transport::{
 
 use super::Building;
 use crate::config::{self, Listener, ListenerTls, ListenerWebSocket, ProxyProtocol};
-use crate::settings::{self, Rate};
+use crate::settings::{self, FilePath, Files, Rate};
 
 /// All listeners; those at fault are left out.
 pub(super) fn build(building: &mut Building<'_>) -> Vec<ListenerConfig> {
@@ -30,6 +31,8 @@ fn build_one(
     let table = &listener.table;
     let limits = &listener.limits;
     let entrance = entrance(building, index, listener)?;
+    let key = format!("listener[{index}].{}", listener.registration.name);
+    let gateway = listener.own.open_with_files(limits, &mut GatewayFiles { building, key })?;
     let node_session = config::ListenerLimits::new(&[], &building.config.node.limits).session;
     let facts = Arc::new(ListenerFacts {
         name: table.name.as_str().into(),
@@ -51,7 +54,7 @@ fn build_one(
         bind,
         backlog: limits.backlog,
         max_connections: usize::try_from(table.max_connections).unwrap_or(usize::MAX),
-        gateway: Arc::clone(&listener.gateway),
+        gateway,
         entrance: (!entrance.is_open()).then(|| Arc::new(entrance)),
         rates: ListenerRates {
             connection: limits.connection_rate.map(rate),
@@ -66,6 +69,31 @@ fn build_one(
         },
         datagrams: DatagramRules::default(),
     })
+}
+
+/// The files of the gateway whose table is at `key`.
+struct GatewayFiles<'b, 'c> {
+    building: &'b mut Building<'c>,
+    key: String,
+}
+
+impl Files for GatewayFiles<'_, '_> {
+    fn read(&mut self, key: &str, file: &FilePath) -> Option<String> {
+        let file = file.in_folder(self.building.config.folder());
+        let complain = |error| self.complain(key, &format!("{}: {error}", file.display()));
+        fs::read_to_string(&file).map_err(complain).ok()
+    }
+
+    fn read_secret(&mut self, key: &str, file: &FilePath) -> Option<String> {
+        let path = file.in_folder(self.building.config.folder());
+        self.building.warn_if_readable_by_others(&format!("{}.{key}", self.key), &path);
+        self.read(key, file)
+    }
+
+    fn complain(&mut self, key: &str, what: &str) {
+        let dot = if key.is_empty() { "" } else { "." };
+        self.building.fault(format!("{}{dot}{key}", self.key), what);
+    }
 }
 
 fn rate(rate: Rate) -> HostRate {

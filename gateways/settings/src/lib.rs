@@ -34,7 +34,7 @@ pub use nearest::nearest;
 pub use network::{Bind, FileMode, Net, Rate, RateLimit};
 pub use read::{Place, TableReader, quoted, read_document};
 pub use registration::{
-    DecodedFrame, DecodedFrames, Decoder, GatewaySettings, Registration, find_conflict,
+    DecodedFrame, DecodedFrames, Decoder, Files, GatewaySettings, Registration, find_conflict,
 };
 pub use tables::{Content, Listed, Named, Optional};
 pub use transport::Transport;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use gateway_host::Gateway;
 use serde_json::Value as Json;
 
-use crate::{ListenerLimits, Settings, Transport};
+use crate::{FilePath, ListenerLimits, Settings, Transport};
 
 /// A gateway as the daemon knows it: all that `manifold::run` needs to offer its protocol.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +29,31 @@ pub trait GatewaySettings: Settings {
     /// it must not touch anything outside the process.
     fn open(&self, limits: &ListenerLimits) -> Result<Arc<dyn Gateway>, String>;
 
+    /// The same with what is in the files that the settings name: the gateway that listeners get.
+    /// `None` if something is wrong there, which is complained about. Settings that name no files
+    /// leave it as it is.
+    fn open_with_files(
+        &self,
+        limits: &ListenerLimits,
+        files: &mut dyn Files,
+    ) -> Option<Arc<dyn Gateway>> {
+        self.open(limits).map_err(|what| files.complain("", &what)).ok()
+    }
+
     /// Bytes that the gateway keeps for one connection at most, beside its input and output.
     fn connection_bytes(&self, limits: &ListenerLimits) -> u64;
+}
+
+/// Reads the files that a gateway's settings name. Keys are those of its table.
+pub trait Files {
+    /// The text of the file at `key`; `None` if it cannot be read, which is complained about.
+    fn read(&mut self, key: &str, file: &FilePath) -> Option<String>;
+
+    /// The same of a file with secrets. The operator is warned if everybody can read it.
+    fn read_secret(&mut self, key: &str, file: &FilePath) -> Option<String>;
+
+    /// Tells the operator what is wrong at `key`; with an empty key, in the whole table.
+    fn complain(&mut self, key: &str, what: &str);
 }
 
 /// Says which two gateways cannot be offered together, since they share a name or a number: their
