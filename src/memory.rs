@@ -43,6 +43,9 @@ const TLS_BYTES: u64 = 4096;
 const CLIENT_CHAIN_BYTES: u64 = 64 * 1024;
 /// What WebSocket keeps for a connection.
 const WEBSOCKET_BYTES: u64 = 512;
+/// What a peer of a datagram listener has beside its link: its path, and a place in the tables of
+/// the shard that has the link and of the one to which its datagrams come.
+const PATH_BYTES: u64 = 384;
 /// A handshake's buffers at their bounds: TLS messages, and the heads of HTTP and PROXY.
 const HANDSHAKE_BYTES: u64 = 96 * 1024;
 /// What the costliest hash takes that a file of users may have.
@@ -106,7 +109,8 @@ pub fn memory_bound(config: &Config) -> MemoryBound {
     ]);
     let waits = |listener: &Listener| {
         let (transport, proxy) = (listener.table.transport, listener.table.proxy_protocol);
-        transport.has_tls() || transport.has_websocket() || proxy != ProxyProtocol::Off
+        let has_header = proxy != ProxyProtocol::Off && !transport.has_datagrams();
+        transport.has_tls() || transport.has_websocket() || has_header
     };
     if config.listeners.iter().any(waits) {
         let handshakes = u64::from(config.node.handshakes.max);
@@ -143,8 +147,9 @@ fn connections(listener: &Listener) -> (String, u64) {
     let chain = if asks { CLIENT_CHAIN_BYTES } else { 0 };
     let tls = if table.transport.has_tls() { TLS_BYTES + chain } else { 0 };
     let websocket = if table.transport.has_websocket() { WEBSOCKET_BYTES } else { 0 };
+    let path = if table.transport.has_datagrams() { PATH_BYTES } else { 0 };
     let gateway = listener.own.connection_bytes(&listener.limits);
-    let own = LINK_BYTES + tls + websocket + inflight + gateway;
+    let own = LINK_BYTES + tls + websocket + path + inflight + gateway;
     let each = SPARED_BYTES.saturating_add(own);
     let count = u64::from(table.max_connections);
     let what = format!(

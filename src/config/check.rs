@@ -56,6 +56,7 @@ pub(super) fn check_listener(
     }
     check_transport(reader, table);
     check_tls(reader, table);
+    check_udp(reader, table);
     check_proxy(reader, table);
     check_names(reader, table, node);
     let is_undecided = table.authentication.0.is_empty() && table.allow_anonymous.0.is_none();
@@ -73,7 +74,7 @@ fn check_transport(reader: &mut TableReader<'_, '_>, table: &ListenerTable) {
     let word = table.transport.word();
     let is_unix = table.transport == Transport::Unix;
     match (&table.bind, is_unix) {
-        (Bind::Tcp(_), true) => {
+        (Bind::Address(_), true) => {
             let place = reader.place_of("bind");
             let allowed = Some("\"unix:PATH\"".into());
             reader.complain(&place, "the transport is a Unix socket", allowed, None);
@@ -84,7 +85,7 @@ fn check_transport(reader: &mut TableReader<'_, '_>, table: &ListenerTable) {
             let hint = Some("write `transport = \"unix\"` for a Unix socket".into());
             reader.complain(&place, &what, None, hint);
         }
-        (Bind::Tcp(_), false) | (Bind::Unix(_), true) => {}
+        (Bind::Address(_), false) | (Bind::Unix(_), true) => {}
     }
     let mut misplaced = |key: &str, allowed: &[&str]| {
         let place = reader.place_of(key);
@@ -100,6 +101,9 @@ fn check_transport(reader: &mut TableReader<'_, '_>, table: &ListenerTable) {
     }
     if table.websocket.0.is_some() && !table.transport.has_websocket() {
         misplaced("websocket", &["\"ws\"", "\"wss\""]);
+    }
+    if table.udp.0.is_some() && !table.transport.has_datagrams() {
+        misplaced("udp", &["\"udp\""]);
     }
     if let Some(websocket) = &table.websocket.0
         && !websocket.path.starts_with('/')
@@ -140,6 +144,35 @@ fn check_tls(reader: &mut TableReader<'_, '_>, table: &ListenerTable) {
     }
 }
 
+fn check_udp(reader: &mut TableReader<'_, '_>, table: &ListenerTable) {
+    /// No more than what may go to an address that nobody has proved to be its own.
+    const ANSWER_TIMES: usize = 3;
+    if table.sources.stray_rate.0.is_some() && !table.transport.has_datagrams() {
+        let place = reader.place_below(&["sources", "stray_rate"]);
+        let what = format!("the transport {} has no datagrams", table.transport.word());
+        let hint = Some("it is for `transport` \"udp\"".into());
+        reader.complain(&place, &what, None, hint);
+    }
+    let Some(udp) = &table.udp.0 else { return };
+    let (set, missing) = match (&udp.health_request.0, &udp.health_answer.0) {
+        (Some(request), Some(answer)) => {
+            let most = request.0.len() * ANSWER_TIMES;
+            if answer.0.len() > most {
+                let place = reader.place_below(&["udp", "health_answer"]);
+                let what = format!("it is {} bytes long", answer.0.len());
+                let allowed = format!("{most} bytes, three times as many as `health_request` has");
+                reader.complain(&place, &what, Some(allowed), None);
+            }
+            return;
+        }
+        (None, None) => return,
+        (Some(_), None) => ("health_request", "health_answer"),
+        (None, Some(_)) => ("health_answer", "health_request"),
+    };
+    let place = reader.place_below(&["udp", set]);
+    reader.complain(&place, &format!("`{missing}` is missing"), None, None);
+}
+
 fn check_proxy(reader: &mut TableReader<'_, '_>, table: &ListenerTable) {
     let is_on = table.proxy_protocol != ProxyProtocol::Off;
     let has_sources = !table.proxy_protocol_from.0.is_empty();
@@ -149,6 +182,11 @@ fn check_proxy(reader: &mut TableReader<'_, '_>, table: &ListenerTable) {
         let hint = "name in `proxy_protocol_from` the addresses of the proxies, such as \
                     [\"127.0.0.1\"]";
         reader.complain(&place, "`proxy_protocol_from` is missing", None, Some(hint.into()));
+    }
+    if table.proxy_protocol == ProxyProtocol::V1 && table.transport.has_datagrams() {
+        let place = reader.place_of("proxy_protocol");
+        let allowed = Some(quoted(&["off", "v2", "any"]));
+        reader.complain(&place, "version 1 has no form for datagrams", allowed, None);
     }
     if !is_on && has_sources {
         let place = reader.place_of("proxy_protocol_from");
@@ -215,7 +253,7 @@ pub(super) fn check_listeners(
                 let what = format!("{at} has the same name");
                 top.complain(&place.name, &what, None, None);
             }
-            if overlap(&earlier.table.bind, &listener.table.bind) {
+            if overlap(&earlier.table, &listener.table) {
                 let what = format!("{at} listens on {} already", earlier.table.bind);
                 top.complain(&place.bind, &what, None, None);
             }
@@ -230,12 +268,16 @@ pub(super) struct ListenerPlaces {
     pub(super) bind: Place,
 }
 
-/// Whether a connection could be meant for either address.
-fn overlap(a: &Bind, b: &Bind) -> bool {
-    let (a, b) = match (a, b) {
-        (Bind::Tcp(a), Bind::Tcp(b)) => (a, b),
+/// Whether a connection or a datagram could be meant for either of two listeners.
+fn overlap(a: &ListenerTable, b: &ListenerTable) -> bool {
+    // TCP and UDP have ports of their own.
+    if a.transport.has_datagrams() != b.transport.has_datagrams() {
+        return false;
+    }
+    let (a, b) = match (&a.bind, &b.bind) {
+        (Bind::Address(a), Bind::Address(b)) => (a, b),
         (Bind::Unix(a), Bind::Unix(b)) => return a == b,
-        (Bind::Tcp(_), Bind::Unix(_)) | (Bind::Unix(_), Bind::Tcp(_)) => return false,
+        (Bind::Address(_), Bind::Unix(_)) | (Bind::Unix(_), Bind::Address(_)) => return false,
     };
     let same_ip = a.ip() == b.ip()
         || (a.is_ipv4() == b.is_ipv4() && (a.ip().is_unspecified() || b.ip().is_unspecified()));

@@ -14,8 +14,8 @@ use gateway_transport::{
 };
 
 use super::Building;
-use crate::config::{self, Listener, ListenerTls, ListenerWebSocket, ProxyProtocol};
-use crate::settings::{self, FilePath, Files, Rate};
+use crate::config::{self, Listener, ListenerTls, ListenerUdp, ListenerWebSocket, ProxyProtocol};
+use crate::settings::{self, FilePath, Files, Rate, to_usize};
 
 /// All listeners; those at fault are left out.
 pub(super) fn build(building: &mut Building<'_>) -> Vec<ListenerConfig> {
@@ -33,6 +33,7 @@ fn build_one(
     let entrance = entrance(building, index, listener)?;
     let key = format!("listener[{index}].{}", listener.registration.name);
     let gateway = listener.own.open_with_files(limits, &mut GatewayFiles { building, key })?;
+    let udp = table.udp.0.clone().unwrap_or_default();
     let node_session = config::ListenerLimits::new(&[], &building.config.node.limits).session;
     let facts = Arc::new(ListenerFacts {
         name: table.name.as_str().into(),
@@ -40,11 +41,12 @@ fn build_one(
         allow_anonymous: listener.allows_anonymous(),
         session_limits: (limits.session != node_session).then(|| Arc::new(limits.session.clone())),
         message_rate: limits.message_rate.map(rate),
-        rebind: Rebind::default(),
+        rebind: rebind(&udp),
     });
     let mode = table.mode.0.map(|mode| mode.0);
     let bind = match table.bind.in_folder(building.config.folder()) {
-        settings::Bind::Tcp(address) => Bind::Tcp(address),
+        settings::Bind::Address(address) if table.transport.has_datagrams() => Bind::Udp(address),
+        settings::Bind::Address(address) => Bind::Tcp(address),
         // Clients that read `listeners.json` are in other folders.
         settings::Bind::Unix(path) => Bind::Unix { path: absolute(&path).unwrap_or(path), mode },
     };
@@ -63,11 +65,11 @@ fn build_one(
             source: SourceLimits {
                 connections: sources.max_connections.0,
                 connection: sources.connection_rate.0.map(rate),
-                stray: None,
+                stray: sources.stray_rate.0.map(rate),
                 exempt: sources.exempt.0.iter().map(|net| net.0).collect(),
             },
         },
-        datagrams: DatagramRules::default(),
+        datagrams: datagram_rules(udp),
     })
 }
 
@@ -98,6 +100,26 @@ impl Files for GatewayFiles<'_, '_> {
 
 fn rate(rate: Rate) -> HostRate {
     HostRate { per_second: rate.per_second, burst: rate.burst }
+}
+
+fn rebind(udp: &ListenerUdp) -> Rebind {
+    match udp.rebind {
+        config::Rebind::SameIp => Rebind::SameIp,
+        config::Rebind::Trust => Rebind::Trust,
+        config::Rebind::DtlsOnly => Rebind::DtlsOnly,
+    }
+}
+
+fn datagram_rules(udp: ListenerUdp) -> DatagramRules {
+    DatagramRules {
+        idle_timeout_s: udp.idle_timeout.whole_seconds(),
+        receive_buffer_bytes: udp.receive_buffer.0.map_or(0, |size| to_usize(size.0)),
+        health_check: udp
+            .health_request
+            .0
+            .zip(udp.health_answer.0)
+            .map(|(request, answer)| (request.0, answer.0)),
+    }
 }
 
 /// What stands between a listener's socket and its gateway.

@@ -196,7 +196,7 @@ impl Wired {
 mod tests {
     use super::*;
     use core_model::{Action, ClientKey, Evidence, GatewayId, Identity, Principal, QoS, Verdict};
-    use gateway_host::Bind;
+    use gateway_host::{Bind, Rebind};
     use std::path::PathBuf;
 
     fn config(folder: &Path, text: &str) -> Config {
@@ -246,6 +246,37 @@ mod tests {
         assert_eq!(rules.protocols, ["mqtt".into(), "mqttv3.1".into()]);
         assert_eq!(entrance.proxy.as_ref().unwrap().trusted, ["10.0.0.0/8".parse().unwrap()]);
         assert!(entrance.tls.is_none());
+    }
+
+    #[test]
+    fn datagrams_are_taken_as_the_table_says() {
+        let mut datagrams = crate::gateways()[0];
+        datagrams.transports = &[crate::settings::Transport::Udp];
+        let built = |rest: &str| {
+            let text = format!("[[listener]]\ntransport = \"udp\"\n{rest}");
+            let config = Config::read(Path::new("a.toml"), &text, &[datagrams]);
+            let config = config.unwrap_or_else(|complaints| panic!("{complaints}"));
+            build_for(&config, None, None).unwrap().listeners.remove(0)
+        };
+        let plain = built("");
+        assert_eq!(plain.bind, Bind::Udp("127.0.0.1:1883".parse().unwrap()));
+        assert_eq!((plain.transport(), plain.facts.rebind), ("udp", Rebind::SameIp));
+        assert_eq!(plain.datagrams, gateway_host::DatagramRules::default());
+        assert!(plain.entrance.is_none() && plain.rates.source.stray.is_none());
+        let own = built(
+            "proxy_protocol = \"v2\"\nproxy_protocol_from = [\"::1\"]\n\
+             [listener.sources]\nstray_rate = \"7/s\"\n\
+             [listener.udp]\nidle_timeout = \"1500ms\"\nrebind = \"trust\"\n\
+             receive_buffer = \"1MiB\"\nhealth_request = \"hex:00\"\nhealth_answer = \"ok\"\n",
+        );
+        assert_eq!(own.facts.rebind, Rebind::Trust);
+        assert_eq!(own.rates.source.stray.unwrap().per_second, 7);
+        let rules = own.datagrams;
+        assert_eq!((rules.idle_timeout_s, rules.receive_buffer_bytes), (2, 1 << 20));
+        assert_eq!(rules.health_check, Some((Box::from(*b"\0"), Box::from(*b"ok"))));
+        assert!(own.entrance.unwrap().proxy.is_some());
+        let never = built("[listener.udp]\nrebind = \"dtls-only\"\n");
+        assert_eq!(never.facts.rebind, Rebind::DtlsOnly);
     }
 
     #[test]

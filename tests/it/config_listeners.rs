@@ -127,6 +127,106 @@ fn proxies_are_named_where_they_are_believed() {
     assert!(read(&proxy(unix)).is_ok(), "the permissions of the socket say who is trusted");
 }
 
+/// The gateways with one that is reached by datagrams too.
+fn read_datagrams(text: &str) -> Result<Config, String> {
+    let mut gateways = manifold::gateways().to_vec();
+    gateways[0].transports = &[Transport::Tcp, Transport::Unix, Transport::Udp];
+    Config::read(Path::new("city.toml"), text, &gateways)
+        .map_err(|complaints| complaints.to_string())
+}
+
+fn udp(rest: &str) -> String {
+    format!("[[listener]]\ntransport = \"udp\"\n{rest}\n")
+}
+
+fn udp_complaints(rest: &str) -> String {
+    read_datagrams(&udp(rest)).map(drop).expect_err(rest)
+}
+
+#[test]
+fn datagrams_have_a_table_of_their_own() {
+    let table = "[listener.udp]\nidle_timeout = \"1min\"\nhealth_request = \"a\"\n\
+                 health_answer = \"abc\"\n[listener.sources]\nstray_rate = \"1/s\"\n";
+    assert!(read_datagrams(&udp(table)).is_ok());
+    let misplaced = complaints(&format!("[[listener]]\n{table}"));
+    assert!(
+        misplaced.contains(
+            "city.toml:2:1: listener[0].udp: the transport tcp has no use for it\n  \
+             found:   [listener.udp]\n  it is for `transport` \"udp\""
+        ),
+        "{misplaced}"
+    );
+    assert!(
+        misplaced.contains(
+            "listener[0].sources.stray_rate: the transport tcp has no datagrams\n  \
+             found:   \"1/s\"\n  it is for `transport` \"udp\""
+        ),
+        "{misplaced}"
+    );
+    let tables = format!("[listener.tls]\n{FILES}[listener.websocket]\n");
+    let foreign = udp_complaints(&format!("mode = \"660\"\n{tables}"));
+    for key in ["tls", "websocket", "mode"] {
+        let what = format!("listener[0].{key}: the transport udp has no use for it");
+        assert!(foreign.contains(&what), "{foreign}");
+    }
+    let path = udp_complaints("bind = \"unix:a\"");
+    assert!(path.contains("listener[0].bind: the transport udp needs an address"), "{path}");
+    let open = udp_complaints("bind = \"[::]:1883\"");
+    assert!(open.contains("everybody who reaches this address would be let in"), "{open}");
+    let other = complaints(&udp(""));
+    assert!(other.contains("listener[0].transport: gateway mqtt has no such transport"), "{other}");
+    let wrong = udp_complaints("[listener.udp]\nrebind = \"anybody\"\nidle_timeout = \"0s\"\n");
+    assert!(wrong.contains("allowed: \"same-ip\", \"trust\", \"dtls-only\""), "{wrong}");
+    assert!(wrong.contains("listener[0].udp.idle_timeout: value not allowed"), "{wrong}");
+}
+
+#[test]
+fn a_health_check_has_a_request_and_no_long_answer() {
+    let table = |rest: &str| format!("[listener.udp]\n{rest}\n");
+    let half = udp_complaints(&table("health_request = \"a\""));
+    assert!(half.contains("udp.health_request: `health_answer` is missing"), "{half}");
+    let half = udp_complaints(&table("health_answer = \"a\""));
+    assert!(half.contains("udp.health_answer: `health_request` is missing"), "{half}");
+    let long = udp_complaints(&table("health_request = \"hex:01\"\nhealth_answer = \"abcd\""));
+    assert!(
+        long.starts_with(
+            "city.toml:5:17: listener[0].udp.health_answer: it is 4 bytes long\n  found:   \"abcd\"\n  \
+             allowed: 3 bytes, three times as many as `health_request` has"
+        ),
+        "{long}"
+    );
+    let empty = udp_complaints(&table("health_request = \"hex:\"\nhealth_answer = \"hex:1\""));
+    assert!(empty.contains("allowed: 1 to 512 bytes as text or in hexadecimal"), "{empty}");
+    assert!(empty.contains("the hexadecimal digit before byte 1"), "{empty}");
+}
+
+#[test]
+fn proxies_of_datagrams_speak_version_2() {
+    let proxy = |version: &str| {
+        udp(&format!("proxy_protocol = \"{version}\"\nproxy_protocol_from = [\"10.0.0.0/8\"]"))
+    };
+    assert!(read_datagrams(&proxy("v2")).is_ok() && read_datagrams(&proxy("any")).is_ok());
+    let first = read_datagrams(&proxy("v1")).map(drop).unwrap_err();
+    assert!(
+        first.contains(
+            "listener[0].proxy_protocol: version 1 has no form for datagrams\n  found:   \"v1\"\n  \
+             allowed: \"off\", \"v2\", \"any\""
+        ),
+        "{first}"
+    );
+    let nobody = udp_complaints("proxy_protocol = \"v2\"");
+    assert!(nobody.contains("`proxy_protocol_from` is missing"), "{nobody}");
+}
+
+#[test]
+fn tcp_and_udp_have_ports_of_their_own() {
+    let tcp = "[[listener]]\nname = \"tcp\"\n";
+    let named = |name: &str| udp(&format!("name = \"{name}\""));
+    assert!(read_datagrams(&format!("{tcp}{}", named("udp"))).is_ok());
+    let twice = read_datagrams(&format!("{}{}", named("a"), named("b"))).map(drop).unwrap_err();
+    assert!(twice.contains("listener[0] listens on 127.0.0.1:1883 already"), "{twice}");
+}
+
 #[test]
 fn authentication_makes_anonymous_clients_the_exception() {
     let text = |listener: &str| {

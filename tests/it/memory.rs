@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use manifold::config::Config;
+use manifold::config::{Config, Transport};
 use manifold::{MemoryBound, memory_bound};
 
 fn bound(text: &str) -> MemoryBound {
@@ -62,6 +62,22 @@ fn what_stands_before_a_listener_counts() {
     let tls = listener(&format!("transport = \"tls\"\n{files}")).total();
     let wss = listener(&format!("transport = \"wss\"\n{files}")).total();
     assert!(tcp < ws && ws < tls && tls < wss, "{tcp} {ws} {tls} {wss}");
+}
+
+#[test]
+fn a_peer_costs_more_than_a_connection_and_needs_no_handshake() {
+    let mut gateways = manifold::gateways().to_vec();
+    gateways[0].transports = &[Transport::Tcp, Transport::Udp];
+    let bound = |transport: &str, rest: &str| {
+        let text =
+            format!("[[listener]]\ntransport = \"{transport}\"\nmax_connections = 1000\n{rest}");
+        memory_bound(&Config::read(Path::new("m.toml"), &text, &gateways).unwrap()).total()
+    };
+    let per_peer = (bound("udp", "") - bound("tcp", "")) / 1000;
+    assert!((100..1000).contains(&per_peer), "{per_peer}");
+    let proxy = "proxy_protocol = \"v2\"\nproxy_protocol_from = [\"::1\"]\n";
+    assert_eq!(bound("udp", proxy), bound("udp", ""));
+    assert!(bound("tcp", proxy) > bound("tcp", ""));
 }
 
 #[test]

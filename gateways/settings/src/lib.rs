@@ -17,6 +17,7 @@ mod limits;
 mod listener_limits;
 mod nearest;
 mod network;
+mod octets;
 mod read;
 mod registration;
 mod tables;
@@ -32,6 +33,7 @@ pub use limits::{Handshakes, Limits, Links, Overflow, OwnLimits, Shared, Strateg
 pub use listener_limits::{ListenerLimits, to_usize};
 pub use nearest::nearest;
 pub use network::{Bind, FileMode, Net, Rate, RateLimit};
+pub use octets::Octets;
 pub use read::{Place, TableReader, quoted, read_document};
 pub use registration::{
     DecodedFrame, DecodedFrames, Decoder, Files, GatewaySettings, Registration, find_conflict,

@@ -14,7 +14,7 @@ type Range = RangeInclusive<u64>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bind {
     /// Address and port.
-    Tcp(SocketAddr),
+    Address(SocketAddr),
     /// A Unix socket's file. A relative path starts at the folder of the configuration file.
     Unix(PathBuf),
 }
@@ -23,7 +23,7 @@ impl Bind {
     /// Whether only programs of this machine can connect.
     pub fn is_local(&self) -> bool {
         match self {
-            Bind::Tcp(address) => address.ip().is_loopback(),
+            Bind::Address(address) => address.ip().is_loopback(),
             Bind::Unix(_) => true,
         }
     }
@@ -32,7 +32,7 @@ impl Bind {
     /// `folder`.
     pub fn in_folder(&self, folder: &Path) -> Bind {
         match self {
-            Bind::Tcp(address) => Bind::Tcp(*address),
+            Bind::Address(address) => Bind::Address(*address),
             Bind::Unix(path) => Bind::Unix(folder.join(path)),
         }
     }
@@ -40,14 +40,14 @@ impl Bind {
 
 impl Default for Bind {
     fn default() -> Self {
-        Bind::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+        Bind::Address(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
     }
 }
 
 impl fmt::Display for Bind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Bind::Tcp(address) => address.fmt(f),
+            Bind::Address(address) => address.fmt(f),
             Bind::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -59,7 +59,7 @@ impl Value for Bind {
         *self = match text.strip_prefix("unix:") {
             Some("") => return Err(Refusal::NotAllowed),
             Some(path) => Bind::Unix(path.into()),
-            None => Bind::Tcp(text.parse().map_err(|_| Refusal::NotAllowed)?),
+            None => Bind::Address(text.parse().map_err(|_| Refusal::NotAllowed)?),
         };
         Ok(())
     }
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn a_bind_is_an_address_or_a_path() {
         assert_eq!(read("unix:a/b"), Ok(Bind::Unix("a/b".into())));
-        assert_eq!(read("127.0.0.1:7"), Ok(Bind::Tcp("127.0.0.1:7".parse().unwrap())));
+        assert_eq!(read("127.0.0.1:7"), Ok(Bind::Address("127.0.0.1:7".parse().unwrap())));
         assert!(read::<Bind>("unix:").is_err() && read::<Bind>("localhost:1").is_err());
         let below: Bind = read("unix:a").unwrap();
         assert_eq!(below.in_folder(Path::new("/x")), Bind::Unix("/x/a".into()));

@@ -13,14 +13,21 @@ choice! {
         Wss = "wss",
         /// A Unix socket.
         Unix = "unix",
+        /// Datagrams over UDP without encryption.
+        Udp = "udp",
     }
-    later ["udp", "dtls", "quic"]
+    later ["dtls", "quic"]
 }
 
 impl Transport {
     /// Whether it is encrypted.
     pub fn has_tls(self) -> bool {
         matches!(self, Transport::Tls | Transport::Wss)
+    }
+
+    /// Whether it carries datagrams.
+    pub fn has_datagrams(self) -> bool {
+        matches!(self, Transport::Udp)
     }
 
     /// Whether WebSocket is part of it.

@@ -1,7 +1,7 @@
 use super::CertificateField;
 use crate::settings::{
-    Bind, FileMode, FilePath, List, Named, Net, Optional, OwnLimits, RateLimit, Required,
-    Transport, Unset,
+    Bind, FileMode, FilePath, Lapse, List, Named, Net, Octets, Optional, OwnLimits, RateLimit,
+    Required, Size, Transport, Unset,
 };
 use crate::{choice, settings};
 
@@ -13,10 +13,11 @@ settings! {
         name: String = "mqtt".into();
         /// Protocol spoken here.
         gateway: String = "mqtt".into();
-        /// What carries the protocol: TCP, TLS, WebSocket, WebSocket over TLS, or a Unix socket.
+        /// What carries the protocol: TCP, TLS, WebSocket, WebSocket over TLS, a Unix socket, or UDP.
+        /// Each protocol has its own choice of them.
         transport: Transport = Transport::Tcp;
         /// Address and port; port 0 lets the system choose. A Unix socket has the path of its file.
-        bind: Bind = Bind::Tcp(std::net::SocketAddr::from(([127, 0, 0, 1], 1883)));
+        bind: Bind = Bind::Address(std::net::SocketAddr::from(([127, 0, 0, 1], 1883)));
         /// Permissions of a Unix socket; unset, the system's default.
         mode: Unset<FileMode> = Unset(None);
         /// Prefix of all topics of this listener's clients, which they do not see; `%c` stands for
@@ -30,12 +31,13 @@ settings! {
         /// `authentication` is empty, which only a loopback address or a Unix socket may leave at
         /// that.
         allow_anonymous: Unset<bool> = Unset(None);
-        /// Connections at once; one more is closed at once.
+        /// Connections at once, or addresses that datagrams come from; one more is closed or refused
+        /// at once.
         max_connections: u32 = 100_000, 1..=10_000_000;
         /// Name of a `[zone.NAME]` table with limits.
         zone: Unset<String> = Unset(None);
         /// Whether a proxy stands in front of the listener and says by the PROXY protocol who its
-        /// clients are, in this version or in any.
+        /// clients are, in this version or in any. With datagrams it is version 2, in each of them.
         proxy_protocol: ProxyProtocol = ProxyProtocol::Off;
         /// Addresses of the proxies. They have to send the header; nobody else may.
         proxy_protocol_from: List<Net> = List::default();
@@ -43,6 +45,8 @@ settings! {
         tls: Optional<ListenerTls> = Optional(None);
         /// WebSocket, for the transports "ws" and "wss".
         websocket: Optional<ListenerWebSocket> = Optional(None);
+        /// Datagrams, for the transport "udp".
+        udp: Optional<ListenerUdp> = Optional(None);
         /// What each address may have that connections come from.
         sources: ListenerSources = ListenerSources::default();
         /// Bounds of this listener's clients.
@@ -133,6 +137,36 @@ settings! {
 }
 
 settings! {
+    /// Datagrams, for the transport "udp".
+    pub struct ListenerUdp {
+        /// Silence after which a client is lost, if it has not agreed on a longer one with the
+        /// protocol, such as a keep alive or a time of sleep.
+        idle_timeout: Lapse = Lapse::seconds(180), 1_000..=86_400_000;
+        /// From where a client that names itself may go on, or connect again while it is connected.
+        rebind: Rebind = Rebind::SameIp;
+        /// Bytes of datagrams that the system keeps for each shard until they are read, as far as
+        /// it allows so many; unset, its default.
+        receive_buffer: Unset<Size> = Unset(None), 4_096..=1_073_741_824;
+        /// The datagram with which a load balancer asks whether the server lives; set both or none.
+        health_request: Unset<Octets> = Unset(None), 1..=512;
+        /// The answer to it, at most three times as long.
+        health_answer: Unset<Octets> = Unset(None), 1..=512;
+    }
+}
+
+choice! {
+    /// From where a client that names itself may go on.
+    pub enum Rebind {
+        /// From the same IP address, whatever the port.
+        SameIp = "same-ip",
+        /// From everywhere.
+        Trust = "trust",
+        /// From where it proves by DTLS who it is: over plain UDP from nowhere else.
+        DtlsOnly = "dtls-only",
+    }
+}
+
+settings! {
     /// What each address may have that connections come from; an IPv6 address counts by its first
     /// 64 bits. Behind a proxy without PROXY protocol all clients have the proxy's address.
     pub struct ListenerSources {
@@ -140,6 +174,9 @@ settings! {
         max_connections: Unset<u32> = Unset(None), 1..=10_000_000;
         /// New connections; those beyond it are closed at once.
         connection_rate: RateLimit = RateLimit(None);
+        /// Datagrams of no client that is connected, for the transport "udp"; those beyond it are
+        /// dropped. Each shard counts for itself.
+        stray_rate: RateLimit = RateLimit(None);
         /// Addresses without these limits.
         exempt: List<Net> = Net::loopback();
     }

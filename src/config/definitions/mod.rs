@@ -17,8 +17,8 @@ pub use access::{
     JwtUsers, Listed, OnTrouble, ScramUsers, TokenFrom, UnknownUser, UserFrom,
 };
 pub use listener::{
-    ClientAuth, ListenerSources, ListenerTable, ListenerTls, ListenerWebSocket, ProxyProtocol,
-    SniCertificate, TlsVersion,
+    ClientAuth, ListenerSources, ListenerTable, ListenerTls, ListenerUdp, ListenerWebSocket,
+    ProxyProtocol, Rebind, SniCertificate, TlsVersion,
 };
 
 settings! {
