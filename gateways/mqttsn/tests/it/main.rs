@@ -1,8 +1,10 @@
-//! Packets and events in, operations and packets out, in virtual time.
+//! Packets and events in, operations and packets out, in virtual time; and the suite for all gateways
+//! on a real node.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
 
 mod anything;
 mod close;
+mod compliance;
 mod connect;
 mod deliver;
 mod harness;
