@@ -102,7 +102,8 @@ fn a_peer_that_says_goodbye_is_answered_and_gone() {
     let keys = Keys::new();
     let server = Server::behind(config(1), Toy::default(), keys.entrance(Road::Tls));
     let mut tls = served(keys.tls(server.address));
-    tls.write_all(&[0, 0, 0, 2, b'E', b'1']).unwrap();
+    // In one write, so that the server reads both at once.
+    tls.conn.writer().write_all(&[0, 0, 0, 2, b'E', b'1']).unwrap();
     tls.conn.send_close_notify();
     tls.flush().unwrap();
     Client(tls).expect_end();
