@@ -137,6 +137,7 @@ impl Collector for Snapshot {
         self.write_sessions(&mut page)?;
         self.write_messages(&mut page)?;
         self.write_links(&mut page)?;
+        self.write_datagrams(&mut page)?;
         self.write_listeners(&mut page)?;
         self.write_gateways(&mut page)
     }
@@ -243,6 +244,27 @@ impl Snapshot {
         page.counter("accept_pauses", help, host.accept_pauses)
     }
 
+    fn write_datagrams(&self, page: &mut Page<'_>) -> Written {
+        let host = &self.host;
+        page.counter("datagrams_received", "Datagrams that came", host.datagrams_received)?;
+        page.counter("datagrams_sent", "Datagrams that were sent", host.datagrams_sent)?;
+        let help = "Datagrams that went to the shard of their link";
+        page.counter("datagrams_forwarded", help, host.datagrams_forwarded)?;
+        let dropped = [
+            ([("reason", "stray")], host.datagrams_stray),
+            ([("reason", "throttled")], host.datagrams_throttled),
+            ([("reason", "unready")], host.datagrams_unready),
+            ([("reason", "crowded")], host.datagrams_crowded),
+            ([("reason", "unproxied")], host.datagrams_unproxied),
+        ];
+        page.counters("datagrams_dropped", "Datagrams that came in vain", None, &dropped)?;
+        let unsent = [
+            ([("reason", "withheld")], host.datagrams_withheld),
+            ([("reason", "failed")], host.datagrams_unsent),
+        ];
+        page.counters("datagrams_unsent", "Datagrams that were not sent", None, &unsent)
+    }
+
     fn write_listeners(&self, page: &mut Page<'_>) -> Written {
         let mut gauges = |name, help, value: fn(&ListenerStatus) -> usize| {
             let values: Vec<_> = self
@@ -327,7 +349,7 @@ const LISTENER_FAMILIES: &[ListenerFamily] = &[
     },
     ListenerFamily {
         name: "input_refused",
-        help: "Connections closed since their input was no frame of the protocol",
+        help: "Connections closed since their input was no frame of the protocol, and datagrams",
         unit: None,
         value: |l| l.counters.input_refused,
     },

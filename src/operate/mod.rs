@@ -244,6 +244,18 @@ impl Operator {
                 "read_bytes": host.bytes_read,
                 "written_bytes": host.bytes_written,
             },
+            "datagrams": {
+                "received": host.datagrams_received,
+                "sent": host.datagrams_sent,
+                "forwarded": host.datagrams_forwarded,
+                "dropped_stray": host.datagrams_stray,
+                "dropped_throttled": host.datagrams_throttled,
+                "dropped_unready": host.datagrams_unready,
+                "dropped_crowded": host.datagrams_crowded,
+                "dropped_unproxied": host.datagrams_unproxied,
+                "withheld": host.datagrams_withheld,
+                "unsent": host.datagrams_unsent,
+            },
             "hashing": {
                 "computed": hashing.computed,
                 "remembered": hashing.remembered,

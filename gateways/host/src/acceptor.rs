@@ -20,7 +20,7 @@ use crate::{
 /// anyway, and links that are served already shall not feel a rush of new ones.
 const LOBBY_ACCEPTS_MAX: u32 = 4;
 /// Milliseconds for which repeated exhaustion is counted, but not logged again.
-const LOG_PAUSE_MS: u64 = 60_000;
+pub(crate) const LOG_PAUSE_MS: u64 = 60_000;
 
 /// A listener, as the links of all shards see it. Links that were there before its settings changed
 /// keep the value with the settings that they were opened with.

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use core_model::{LinkId, Operation, Reason, ShardId, SlotId, TransportFacts};
+use core_model::{LinkId, Operation, Reason, ShardId, SlotId};
+use gateway_transport::{DatagramHeader, HandshakeFault};
 
 use crate::acceptor::{Listener, Permit};
 use crate::events::HostEvent;
@@ -33,8 +34,8 @@ pub(crate) struct Datagram<'d> {
     pub(crate) from: SocketAddr,
     /// Our address that it was sent to, where the socket has several.
     pub(crate) local: Option<IpAddr>,
-    /// What a proxy knows of the peer.
-    pub(crate) facts: Option<Arc<TransportFacts>>,
+    /// What a proxy says of the peer.
+    pub(crate) header: Option<DatagramHeader>,
     /// The shard to whose socket it came.
     pub(crate) arrival: ShardId,
     /// What that shard has guessed of its address, to be settled.
@@ -86,32 +87,26 @@ impl ShardLoop {
     }
 
     fn read_port(&mut self, place: usize, reception: &mut Reception) {
-        let now = self.links.now;
-        let resume_at = now.plus_millis(self.links.limits.accept_pause_ms);
+        let timing = (self.links.now, self.links.limits.accept_pause_ms);
         for _ in 0..BATCHES_MAX {
             if self.outgoing.is_crowded(&mut self.shard, self.links.limits.mail_per_turn_max) {
                 return;
             }
-            let Some(port) = self.links.ports.list.get_mut(place).filter(|p| p.is_ready(now))
+            let Links { ports, counters, .. } = &mut self.links;
+            let Some(port) = ports.list.get_mut(place).filter(|port| port.is_ready(timing.0))
             else {
                 return;
             };
             let listener = Arc::clone(&port.listener);
-            match port.receive(reception, resume_at) {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => {
-                    self.links.counters.accept_pauses += 1;
-                    HostEvent::AcceptPaused { listener: &listener.facts.name, error: &error }
-                        .emit();
-                    return;
-                }
+            if !port.receive(reception, timing, counters) {
+                return;
             }
+            // Who answers at once answers to what has been sent after the word of whose it is.
+            self.take_mail();
             for (from, local, bytes) in reception.datagrams() {
                 self.take_datagram(&listener, from, local, bytes);
                 if self.links.should_write_early() {
-                    self.links.write_early();
-                    self.apply_pending();
+                    self.write_early();
                 }
             }
             if !reception.is_full() {
@@ -138,8 +133,28 @@ impl ShardLoop {
             return self.links.send_aside(listener.number, from, local, &mut bytes_max);
         }
         let (arrival, guess) = (self.id, None);
-        let datagram = Datagram { bytes, peer: from, from, local, facts: None, arrival, guess };
+        let mut datagram =
+            Datagram { bytes, peer: from, from, local, header: None, arrival, guess };
+        if let Some(proxy) = listener.entrance.as_ref().and_then(|entrance| entrance.proxy.as_ref())
+        {
+            match gateway_transport::read_datagram_header(proxy, from, bytes) {
+                Ok(header) => {
+                    datagram.bytes = bytes.get(header.len..).unwrap_or(&[]);
+                    datagram.peer = header.peer;
+                    datagram.header = Some(header);
+                }
+                Err(fault) => return self.refuse_header(listener, from, &fault),
+            }
+        }
         self.route(listener, &datagram);
+    }
+
+    #[cold]
+    fn refuse_header(&mut self, listener: &Listener, from: SocketAddr, fault: &HandshakeFault) {
+        self.links.counters.datagrams_unproxied += 1;
+        let (listener, peer) = (&listener.facts.name, Some(from));
+        let (part, fault) = (fault.kind.name(), &fault.text);
+        HostEvent::HandshakeFailed { listener, peer, part, fault }.emit();
     }
 
     /// Brings a datagram to its link, which may be on another shard.
@@ -235,7 +250,7 @@ impl ShardLoop {
             (&mut self.links.ports, PathKey::new(listener.number, datagram.peer, false));
         let paths_max = ports.paths_max();
         let guess = ports.paths.guess(key, home, paths_max);
-        let datagram = Datagram { guess, facts: datagram.facts.clone(), ..*datagram };
+        let datagram = Datagram { guess, header: datagram.header.clone(), ..*datagram };
         self.forward(listener, &datagram, home);
     }
 
@@ -277,7 +292,7 @@ impl ShardLoop {
             shard: self.id,
             peer: Some(datagram.peer),
             is_relay: kind == PathKind::Relay,
-            transport: datagram.facts.clone(),
+            transport: datagram.header.clone().and_then(DatagramHeader::into_facts),
             client_id: None,
         };
         self.links.counters.accepted += 1;

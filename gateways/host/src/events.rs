@@ -56,7 +56,7 @@ impl HostEvent<'_> {
                 tracing::info!(listener, links, "listener closed");
             }
             HostEvent::AcceptPaused { listener, error } => {
-                tracing::warn!(listener, %error, "listener rests after a failed accept");
+                tracing::warn!(listener, %error, "listener rests after a failure");
             }
             HostEvent::HandshakeFailed { listener, peer, part, fault } => {
                 let peer = peer.map(tracing::field::display);

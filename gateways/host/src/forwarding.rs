@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use core_model::{Reason, ShardId, TransportFacts};
+use core_model::{Reason, ShardId};
+use gateway_transport::DatagramHeader;
 
 use crate::Close;
 use crate::datagrams::Datagram;
@@ -33,7 +34,7 @@ struct Head {
     peer: SocketAddr,
     from: SocketAddr,
     local: Option<IpAddr>,
-    facts: Option<Arc<TransportFacts>>,
+    header: Option<DatagramHeader>,
     guess: Option<Claim>,
     len: usize,
 }
@@ -57,7 +58,7 @@ impl Parcel {
             peer: datagram.peer,
             from: datagram.from,
             local: datagram.local,
-            facts: datagram.facts.clone(),
+            header: datagram.header.clone(),
             guess: datagram.guess,
             len: datagram.bytes.len(),
         });
@@ -68,8 +69,16 @@ impl Parcel {
 pub(crate) type Held = VecDeque<(ShardId, Parcel)>;
 
 impl ShardLoop {
-    /// Hands the words about addresses to the mail of this turn.
-    pub(crate) fn send_news(&mut self) {
+    /// Hands over the words about addresses, before anything is written in this turn: the peer may
+    /// answer that, and the shard to whose socket the answer comes must know by then whose it is.
+    pub(crate) fn hand_over_news(&mut self) {
+        if !self.links.ports.paths.news.is_empty() {
+            self.hand_over();
+        }
+    }
+
+    /// Puts the words about addresses into the mail of this turn.
+    pub(crate) fn pack_news(&mut self) {
         for (to, news) in self.links.ports.paths.news.drain(..) {
             self.outgoing.parcel(to).tell(news);
         }
@@ -123,7 +132,7 @@ impl ShardLoop {
                 peer: head.peer,
                 from: head.from,
                 local: head.local,
-                facts: head.facts.clone(),
+                header: head.header.clone(),
                 arrival: from,
                 guess: head.guess,
             };

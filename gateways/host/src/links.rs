@@ -536,10 +536,20 @@ pub(crate) fn discard(output: &mut Output, pool: &mut Pool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::paths::{Owner, Path, PathKey};
+    use crate::timers::TIMER_BYTES;
 
     #[test]
     fn an_idle_link_is_small() {
         let bytes = size_of::<OpenLink>();
         assert!(bytes <= 320, "{bytes}");
+    }
+
+    #[test]
+    fn an_idle_peer_is_small_with_its_path_and_its_timer() {
+        // A table of paths is between half full and full.
+        let entry = size_of::<(PathKey, Owner)>() * 3 / 2;
+        let bytes = size_of::<OpenLink>() + size_of::<Path>() + entry + TIMER_BYTES;
+        assert!(bytes < 450, "{bytes}");
     }
 }

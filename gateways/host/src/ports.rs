@@ -7,7 +7,8 @@ use std::task::Waker;
 
 use core_model::{ShardId, Timestamp};
 
-use crate::acceptor::Listener;
+use crate::acceptor::{LOG_PAUSE_MS, Listener};
+use crate::events::HostEvent;
 use crate::links::{Links, discard, reclaim};
 use crate::paths::{Path, PathKind, Paths};
 use crate::reactor::{DatagramSocket, Reception, Socket};
@@ -28,6 +29,7 @@ pub(crate) struct Port {
     ready: bool,
     /// While it rests since reading failed.
     resume_at: Option<Timestamp>,
+    logged_at: Option<Timestamp>,
     /// Links that wait for the socket to take output.
     blocked: Vec<u32>,
     /// Links of this shard that send through it.
@@ -47,6 +49,7 @@ impl Port {
             strays: Strays::default(),
             ready: true,
             resume_at: None,
+            logged_at: None,
             blocked: Vec::new(),
             links: 0,
             retired: false,
@@ -68,26 +71,30 @@ impl Port {
         self.resume_at.filter(|_| !self.retired)
     }
 
-    /// Receives a batch; whether there was one.
-    ///
-    /// # Errors
-    /// Reading has failed; the port rests until `resume_at`.
+    /// Receives a batch; whether there was one. The port rests for `pause_ms` after a failure.
     pub(crate) fn receive(
         &mut self,
         into: &mut Reception,
-        resume_at: Timestamp,
-    ) -> io::Result<bool> {
+        (now, pause_ms): (Timestamp, u64),
+        counters: &mut HostCounters,
+    ) -> bool {
         self.resume_at = None;
         match self.socket.receive(&self.waker, into) {
             Ok(received) => {
                 self.ready = received;
-                Ok(received)
+                received
             }
             // An answer to something that was sent; the next call reads again.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => false,
             Err(error) => {
-                self.resume_at = Some(resume_at);
-                Err(error)
+                counters.accept_pauses += 1;
+                self.resume_at = Some(now.plus_millis(pause_ms));
+                if self.logged_at.is_none_or(|at| at.plus_millis(LOG_PAUSE_MS) <= now) {
+                    self.logged_at = Some(now);
+                    let listener = &self.listener.facts.name;
+                    HostEvent::AcceptPaused { listener, error: &error }.emit();
+                }
+                false
             }
         }
     }

@@ -14,6 +14,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
+use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
 
@@ -314,6 +315,7 @@ impl DatagramSocket {
     /// The system has no memory for one more, or does not know what is asked of the socket.
     pub(crate) fn register(socket: net::UdpSocket) -> io::Result<Self> {
         let state = UdpSocketState::new((&socket).into())?;
+        allow_fragments(&socket);
         let is_wildcard = socket.local_addr()?.ip().is_unspecified();
         Ok(DatagramSocket { socket: UdpSocket::from_std(socket)?, state, is_wildcard })
     }
@@ -385,6 +387,14 @@ impl DatagramSocket {
             }
         }
     }
+}
+
+/// Has the system cut datagrams in pieces that are too long for a network, as it does of itself; the
+/// state of a socket is made for those who find out how much fits. Over IPv6 that cannot be undone:
+/// there a datagram that does not fit is not sent.
+fn allow_fragments(socket: &net::UdpSocket) {
+    // A system that does not know it cuts anyway.
+    let _ = set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::WANT);
 }
 
 /// Whether the system does not send what it was given, whoever would get it.
@@ -504,6 +514,18 @@ impl Listening {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_datagrams_are_cut_and_not_lost() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let _reactor = runtime.enter();
+        for address in ["127.0.0.1:0", "[::]:0"] {
+            let socket = net::UdpSocket::bind(address).unwrap();
+            let socket = DatagramSocket::register(socket).unwrap();
+            let rule = rustix::net::sockopt::ip_mtu_discover(&socket.socket).unwrap();
+            assert_eq!(rule, Ipv4PathMtuDiscovery::WANT);
+        }
+    }
 
     #[test]
     fn a_socket_is_no_larger_than_the_runtimes() {

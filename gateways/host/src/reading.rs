@@ -396,8 +396,7 @@ impl ShardLoop {
                 return Decoding { used, need, stop };
             }
             if self.links.should_write_early() {
-                self.links.write_early();
-                self.apply_pending();
+                self.write_early();
             }
         }
     }

@@ -166,7 +166,23 @@ impl ShardLoop {
         }
     }
 
-    fn take_mail(&mut self) {
+    /// Hands over all mail that the rings have room for.
+    pub(crate) fn hand_over(&mut self) {
+        self.pack_news();
+        if !self.outgoing.hand_over(&mut self.shard) {
+            self.links.counters.ring_full += 1;
+        }
+    }
+
+    /// Writes in the middle of a turn.
+    pub(crate) fn write_early(&mut self) {
+        self.hand_over_news();
+        self.links.write_early();
+        self.apply_pending();
+    }
+
+    /// Takes what other shards have sent and what the shard is asked for.
+    pub(crate) fn take_mail(&mut self) {
         if !self.node.mesh.was_rung(self.id) {
             return;
         }
@@ -442,11 +458,9 @@ impl Turn for ShardLoop {
         self.sweep();
         self.publish_sys();
         self.start_lookups();
+        self.hand_over_news();
         self.finish_links();
-        self.send_news();
-        if !self.outgoing.hand_over(&mut self.shard) {
-            self.links.counters.ring_full += 1;
-        }
+        self.hand_over();
         self.count();
         self.next()
     }

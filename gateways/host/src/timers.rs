@@ -33,6 +33,10 @@ struct Node {
     next: u32,
 }
 
+/// Bytes of memory for each link.
+#[cfg(test)]
+pub(crate) const TIMER_BYTES: usize = size_of::<Node>();
+
 const UNARMED: Node = Node { tick: IDLE, previous: NONE, next: NONE };
 
 impl Timers {

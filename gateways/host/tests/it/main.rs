@@ -13,6 +13,8 @@ mod lobby;
 mod lookups;
 mod memory;
 mod node;
+mod paths;
+mod ports;
 mod post;
 mod rates;
 mod roads;

@@ -360,7 +360,11 @@ impl Peer {
 
     /// At a given address.
     pub(crate) fn at(address: SocketAddr, server: SocketAddr) -> Peer {
-        let socket = UdpSocket::bind(address).unwrap();
+        Self::with(UdpSocket::bind(address).unwrap(), server)
+    }
+
+    /// With a given socket.
+    pub(crate) fn with(socket: UdpSocket, server: SocketAddr) -> Peer {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Peer { socket, server }
     }
