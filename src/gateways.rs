@@ -7,6 +7,7 @@ pub fn gateways() -> &'static [Registration] {
     &[
         // One on each line, in the order of their numbers.
         gateway_mqtt::REGISTRATION,
+        gateway_mqttsn::REGISTRATION,
     ]
 }
 

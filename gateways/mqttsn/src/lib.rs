@@ -27,8 +27,10 @@ mod minus_one;
 mod predefined;
 mod publish_in;
 mod publish_out;
+mod registration;
 mod relay;
 mod retry;
+mod settings;
 mod sleep;
 mod slot;
 mod strangers;
@@ -42,6 +44,7 @@ pub use config::{ConfigError, MqttSnConfig};
 pub use credentials::{Credentials, CredentialsError, Login};
 pub use machine::MqttSnMachine;
 pub use predefined::{Predefined, PredefinedError, PredefinedFileError};
+pub use registration::REGISTRATION;
 pub use relay::RelayMachine;
 
 /// This gateway's number in session keys.
@@ -110,6 +113,11 @@ impl Gateway for MqttSnGateway {
     fn open_commons(&self, link: &LinkFacts, now: Timestamp) -> Option<Box<dyn Link>> {
         let machine = CommonsMachine::new(Arc::clone(&self.shared), link, now);
         Some(Box::new(Framed::new(self.codec(), machine)))
+    }
+
+    /// MQTT-SN has no secrets.
+    fn redact(&self, _bytes: &mut Vec<u8>, _connected: bool) -> bool {
+        true
     }
 
     fn refuse_datagram(&self, datagram: &[u8], reason: Reason, output: &mut Output) {

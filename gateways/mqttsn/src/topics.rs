@@ -3,7 +3,7 @@ use std::sync::Arc;
 use codec_mqttsn::{ShortName, TopicId};
 use core_model::Operation;
 
-use crate::{Shared, client::Client, slot::Door};
+use crate::{MqttSnConfig, Shared, client::Client, slot::Door};
 
 /// The greatest topic id; 0 and 0xFFFF are reserved.
 const TOPIC_ID_MAX: u16 = 0xFFFE;
@@ -43,6 +43,8 @@ pub(crate) struct Topics {
     entries: Vec<Entry>,
     /// Places in `entries`, ascending by name.
     by_name: Vec<u16>,
+    /// Of all names together.
+    bytes: usize,
 }
 
 impl Topics {
@@ -63,7 +65,8 @@ impl Topics {
         let mut by_name: Vec<u16> = (0..entries.len() as u16).collect();
         let name = |place: &u16| entries.get(usize::from(*place)).map(|entry| &entry.name);
         by_name.sort_unstable_by(|a, b| name(a).cmp(&name(b)));
-        Topics { entries, by_name }
+        let bytes = entries.iter().map(|entry| entry.name.len()).sum();
+        Topics { entries, by_name, bytes }
     }
 
     /// The topic of an id.
@@ -82,13 +85,16 @@ impl Topics {
         self.entries.get(usize::from(*place))
     }
 
-    /// Gives a topic that has no id the next one, unless there are `max` already.
-    fn add(&mut self, name: &str, max: u16) -> Option<&Entry> {
+    /// Gives a topic that has no id the next one, unless there are too many already.
+    fn add(&mut self, name: &str, config: &MqttSnConfig) -> Option<&Entry> {
         let id = self.entries.last().map_or(1, |last| last.id.saturating_add(1));
-        let place = u16::try_from(self.entries.len()).ok().filter(|place| *place < max)?;
-        if id > TOPIC_ID_MAX {
+        let place = u16::try_from(self.entries.len()).ok()?;
+        let bytes = self.bytes + name.len();
+        let bytes_max = usize::try_from(config.topic_bytes_max).unwrap_or(usize::MAX);
+        if place >= config.max_topics || bytes > bytes_max || id > TOPIC_ID_MAX {
             return None;
         }
+        self.bytes = bytes;
         if let Err(rank) = self.search(name) {
             self.by_name.insert(rank, place);
         }
@@ -133,7 +139,7 @@ impl Client {
         if let Some(entry) = self.topics.of_name(topic) {
             return Some(entry.id);
         }
-        let entry = self.topics.add(topic, shared.config.max_topics)?;
+        let entry = self.topics.add(topic, &shared.config)?;
         if self.outlives_link {
             //= mqttsn:GW-SN-13
             let (key, value) = (entry.id.into(), Some(Arc::clone(&entry.name)));
@@ -180,16 +186,20 @@ impl Client {
 mod tests {
     use super::*;
 
+    fn with_max(max_topics: u16) -> MqttSnConfig {
+        MqttSnConfig { max_topics, ..MqttSnConfig::default() }
+    }
+
     //= mqttsn:GW-SN-12
     #[test]
     fn ids_begin_with_1_and_end_with_the_maximum() {
         let mut topics = Topics::default();
         for (name, id) in [("b", 1), ("a", 2), ("c", 3)] {
-            assert_eq!(topics.add(name, 3).unwrap().id, id);
+            assert_eq!(topics.add(name, &with_max(3)).unwrap().id, id);
             assert_eq!(topics.of_name(name).unwrap().id, id);
             assert_eq!(topics.of_id(id).unwrap().name(), name);
         }
-        assert!(topics.add("d", 3).is_none());
+        assert!(topics.add("d", &with_max(3)).is_none());
         assert!(topics.of_name("d").is_none() && topics.of_id(4).is_none());
         assert!(topics.of_id(0).is_none());
     }
@@ -211,13 +221,25 @@ mod tests {
         let entry = topics.of_name("b").unwrap();
         assert_eq!((entry.id, entry.standing), (7, Standing::Unknown));
         assert_eq!(topics.of_id(2).unwrap().name(), "a");
-        assert_eq!(topics.add("c", 10).unwrap().id, 8);
+        assert_eq!(topics.add("c", &with_max(10)).unwrap().id, 8);
     }
 
     #[test]
     fn reserved_ids_are_not_given() {
         let mut topics = Topics::restored(&[(0xFFFD, Arc::from(&b"a"[..]))]);
-        assert_eq!(topics.add("b", u16::MAX).unwrap().id, 0xFFFE);
-        assert!(topics.add("c", u16::MAX).is_none());
+        assert_eq!(topics.add("b", &with_max(u16::MAX)).unwrap().id, 0xFFFE);
+        assert!(topics.add("c", &with_max(u16::MAX)).is_none());
+    }
+
+    //= mqttsn:GW-SN-12
+    #[test]
+    fn names_are_bounded_together() {
+        let config = MqttSnConfig { topic_bytes_max: 5, ..MqttSnConfig::default() };
+        let mut topics = Topics::default();
+        assert!(topics.add("abc", &config).is_some());
+        assert!(topics.add("abd", &config).is_none());
+        assert!(topics.add("de", &config).is_some());
+        assert!(topics.add("f", &config).is_none());
+        assert_eq!(topics.entries.len(), 2);
     }
 }

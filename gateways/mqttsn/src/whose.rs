@@ -55,6 +55,19 @@ fn inside_wrapping(datagram: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// The datagram at the start of bytes that hold several, as far as its Length tells; else all of
+/// them.
+pub(crate) fn first_datagram(bytes: &[u8]) -> &[u8] {
+    let inside = inside_wrapping(bytes);
+    let wrapping = inside.map_or(0, |inside| bytes.len() - inside.len());
+    let len = match inside.unwrap_or(bytes) {
+        [LONG_FORM, high, low, ..] => u16::from_be_bytes([*high, *low]),
+        [len, ..] => u16::from(*len),
+        [] => 0,
+    };
+    bytes.get(..wrapping + usize::from(len)).filter(|first| !first.is_empty()).unwrap_or(bytes)
+}
+
 /// A packet whose Length is the size of `bytes`.
 fn split(bytes: &[u8], max_packet_size: u16) -> Option<Header<'_>> {
     let (len, msg_type, body) = match bytes {

@@ -32,7 +32,7 @@ pub use decode::{decode_all, decode_frames};
 pub use limits::{Handshakes, Limits, Links, Overflow, OwnLimits, Shared, Strategy};
 pub use listener_limits::{ListenerLimits, to_usize};
 pub use nearest::nearest;
-pub use network::{Bind, FileMode, Net, Rate, RateLimit};
+pub use network::{Address, Bind, FileMode, Net, Rate, RateLimit};
 pub use octets::Octets;
 pub use read::{Place, TableReader, quoted, read_document};
 pub use registration::{

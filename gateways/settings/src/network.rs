@@ -10,6 +10,41 @@ use super::{Found, List, Refusal, Value};
 
 type Range = RangeInclusive<u64>;
 
+/// Where to send: an address and a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address(pub SocketAddr);
+
+impl Default for Address {
+    /// Nowhere.
+    fn default() -> Self {
+        Address(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0))
+    }
+}
+
+impl Value for Address {
+    fn read(&mut self, found: Found<'_>, _: &Range) -> Result<(), Refusal> {
+        let Found::Text(text) = found else { return Err(Refusal::NotAllowed) };
+        let address: SocketAddr = text.parse().map_err(|_| Refusal::NotAllowed)?;
+        if address.ip().is_unspecified() || address.port() == 0 {
+            return Err(Refusal::NotAllowed);
+        }
+        self.0 = address;
+        Ok(())
+    }
+
+    fn allowed(&self, _: &Range) -> String {
+        "an address and a port, such as \"192.0.2.255:1884\", \"[ff02::1]:1884\"".into()
+    }
+
+    fn toml(&self) -> Option<String> {
+        Some(format!("\"{}\"", self.0))
+    }
+
+    fn example(&self) -> String {
+        "\"192.0.2.255:1884\"".into()
+    }
+}
+
 /// Where to listen: an address and a port, or the file of a Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bind {
@@ -272,6 +307,15 @@ mod tests {
         let below: Bind = read("unix:a").unwrap();
         assert_eq!(below.in_folder(Path::new("/x")), Bind::Unix("/x/a".into()));
         assert!(below.is_local());
+    }
+
+    #[test]
+    fn nothing_is_sent_nowhere() {
+        let to = "192.0.2.255:1884".parse().unwrap();
+        assert_eq!(read("192.0.2.255:1884"), Ok(Address(to)));
+        for wrong in ["192.0.2.255", "0.0.0.0:1884", "[::]:1884", "192.0.2.255:0", "gateway:1884"] {
+            assert_eq!(read::<Address>(wrong), Err(Refusal::NotAllowed), "{wrong}");
+        }
     }
 
     #[test]
