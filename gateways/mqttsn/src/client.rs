@@ -99,22 +99,6 @@ impl Client {
         client
     }
 
-    /// A client that has sent a PINGREQ with its client identifier behind a forwarder that knows no
-    /// client of that node: it went to sleep elsewhere. How long it sleeps is known there only, so
-    /// it is told to connect again.
-    //= mqttsn:GW-SN-27
-    pub(crate) fn wake(
-        client_id: &str,
-        _shared: &Arc<Shared>,
-        facts: &LinkFacts,
-        door: &mut Door<'_, '_, '_>,
-    ) -> Client {
-        let mut client = Client::new(client_id, facts, door.now());
-        door.send(&Packet::Disconnect(None));
-        client.end(Reason::NOT_AUTHORIZED, door);
-        client
-    }
-
     fn new(client_id: &str, facts: &LinkFacts, now: Timestamp) -> Client {
         let rate = facts.listener.message_rate;
         Client {

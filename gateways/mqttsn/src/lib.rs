@@ -4,8 +4,18 @@
 //! forwarder with many clients behind it, and one for what is of no client. Sessions, routing,
 //! retained messages, wills and queues are core's, bytes are the codec's.
 //!
-//! Deliberately missing: MQTT-SN 2.0, aggregation of clients into one session, and broadcasts of
-//! GWINFO, which go to the sender of the SEARCHGW.
+//! Choices where the specification leaves one:
+//! - GWINFO goes to the sender of the SEARCHGW, and a gateway that stands by sends it too.
+//! - A sleeping client that wakes up (PINGREQ with its ClientId) keeps its sleep on its own link only,
+//!   wherever that has moved to. Behind a forwarder that does not know the node, or where no link is
+//!   left, it gets a DISCONNECT: only its CONNECT says how long it may be silent.
+//! - A node behind a forwarder that connects with another ClientId has left its first client, which
+//!   is lost.
+//! - What is published with QoS -1 belongs to a client of each shard's end of a listener,
+//!   `qos-1.LISTENER.SHARD`, which has to be let in as others are.
+//!
+//! Deliberately missing: MQTT-SN 2.0, aggregation of clients into one session, and broadcasts
+//! of GWINFO.
 #![deny(missing_docs)]
 
 use std::sync::Arc;

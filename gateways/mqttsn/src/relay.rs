@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use codec_mqttsn::{Frame, MqttSnCodec, Packet, ReturnCode};
+use codec_mqttsn::{Connect, Frame, MqttSnCodec, Packet, ReturnCode};
 use codec_wire::DecodeError;
 use core_model::{Event, Reason, Timestamp};
 use gateway_host::{Close, Context, LinkFacts, Machine};
@@ -28,7 +28,7 @@ pub struct RelayMachine {
     /// When which slot wants to be called.
     deadlines: BTreeSet<(Timestamp, u32)>,
     next_slot: u32,
-    /// Until when one of the clients may be silent; not before any of them says so.
+    /// Until when the one of the clients may be silent that may be so for longest.
     quiet_until: Option<Timestamp>,
 }
 
@@ -39,6 +39,8 @@ struct Node {
     client: Client,
     /// Its entry among the deadlines.
     deadline: Option<Timestamp>,
+    /// Until when it may be silent.
+    quiet_until: Option<Timestamp>,
 }
 
 impl RelayMachine {
@@ -85,7 +87,18 @@ impl RelayMachine {
             }
             node.deadline = deadline;
         }
-        self.quiet_until = self.quiet_until.max(node.client.quiet_until());
+        let quiet_until = node.client.quiet_until();
+        let old = std::mem::replace(&mut node.quiet_until, quiet_until);
+        self.note_quiet(old, quiet_until);
+    }
+
+    /// Takes over until when a node may be silent; `None` if it is gone.
+    fn note_quiet(&mut self, old: Option<Timestamp>, new: Option<Timestamp>) {
+        if new >= self.quiet_until {
+            self.quiet_until = new;
+        } else if old == self.quiet_until {
+            self.quiet_until = self.nodes.values().filter_map(|node| node.quiet_until).max();
+        }
     }
 
     fn forget(&mut self, slot: u32) {
@@ -96,10 +109,7 @@ impl RelayMachine {
         if let Some(deadline) = node.deadline {
             self.deadlines.remove(&(deadline, slot));
         }
-        if node.client.quiet_until() == self.quiet_until {
-            self.quiet_until =
-                self.nodes.values().filter_map(|left| left.client.quiet_until()).max();
-        }
+        self.note_quiet(node.quiet_until, None);
     }
 
     /// Ends the client of a slot for another one of the same node.
@@ -119,13 +129,8 @@ impl RelayMachine {
         }
     }
 
-    /// Gives a node a client, which `begin` makes.
-    fn admit<'a>(
-        &mut self,
-        frame: &Frame<'a>,
-        context: &mut Context<'a, '_>,
-        begin: impl FnOnce(&Arc<Shared>, &LinkFacts, &mut Door<'_, 'a, '_>) -> Client,
-    ) {
+    /// Gives the node that a CONNECT comes from a client.
+    fn admit(&mut self, frame: &Frame<'_>, connect: &Connect<'_>, context: &mut Context<'_, '_>) {
         let Some(encapsulation) = frame.encapsulation else { return };
         let slot = self.next_slot;
         let is_full = self.nodes.len() >= usize::from(self.shared.config.max_nodes);
@@ -137,9 +142,9 @@ impl RelayMachine {
         let id: Arc<[u8]> = encapsulation.node_id.into();
         let max = self.shared.config.max_packet_size;
         let mut door = Door::new(slot, Some(&id), max, context);
-        let client = begin(&self.shared, &self.facts, &mut door);
+        let client = Client::connect(connect, &self.shared, &self.facts, &mut door);
         self.slots.insert(Arc::clone(&id), slot);
-        self.nodes.insert(slot, Node { id, client, deadline: None });
+        self.nodes.insert(slot, Node { id, client, deadline: None, quiet_until: None });
         self.settle(slot);
     }
 }
@@ -158,9 +163,7 @@ impl Machine for RelayMachine {
                 if let Some(slot) = slot {
                     self.displace(slot, context);
                 }
-                self.admit(&frame, context, |shared, facts, door| {
-                    Client::connect(connect, shared, facts, door)
-                });
+                self.admit(&frame, connect, context);
             }
             // The node wakes up as somebody whom it has not connected as.
             (Packet::Pingreq(Some(asks)), Some(slot)) if client_id(slot) != Some(asks) => {
@@ -170,11 +173,6 @@ impl Machine for RelayMachine {
                 self.with_client(slot, context, |client, shared, facts, door| {
                     client.on_packet(packet, shared, facts, door);
                 })
-            }
-            (Packet::Pingreq(Some(client_id)), None) => {
-                self.admit(&frame, context, |shared, facts, door| {
-                    Client::wake(client_id, shared, facts, door)
-                });
             }
             //= mqttsn:GW-SN-25
             (packet, None) if strangers::deserves_disconnect(packet) => {

@@ -34,7 +34,7 @@ pub(crate) fn whose(datagram: &[u8], max_packet_size: u16) -> Whose<'_> {
     match client_id {
         None => Whose::Nobody,
         //= mqttsn:GW-SN-32
-        Some(_) if relayed.is_some() => Whose::Relayed { opens: true },
+        Some(_) if relayed.is_some() => Whose::Relayed { opens },
         //= mqttsn:GW-SN-30
         Some(client_id) => Whose::Client { client_id, opens },
     }
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn what_is_wrapped_is_its_forwarders() {
         assert_whose("05fe000a0b 0216", Whose::Relayed { opens: false });
-        assert_whose("05fe000a0b 0516736e31", Whose::Relayed { opens: true });
+        assert_whose("05fe000a0b 0516736e31", Whose::Relayed { opens: false });
         assert_whose("05fe000a0b 09040c01003c736e31", Whose::Relayed { opens: true });
         assert_whose("03fe00 0218", Whose::Relayed { opens: false });
     }

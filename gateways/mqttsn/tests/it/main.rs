@@ -4,10 +4,16 @@
 
 mod anything;
 mod close;
+mod commons_discovery;
+mod commons_minus_one;
+mod commons_strangers;
 mod compliance;
 mod connect;
 mod deliver;
 mod harness;
+mod link_own;
+mod link_relay;
+mod links;
 mod predefined;
 mod publish;
 mod register;
