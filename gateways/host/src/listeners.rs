@@ -481,6 +481,8 @@ impl ShardLoop {
         let socket = DatagramSocket::register(socket)?;
         if let Some(port) = self.links.ports.of(listener.number) {
             port.rebind(socket);
+            // The old socket wakes nobody any more.
+            self.links.wake_port(listener.number);
             self.renew(&listener);
         } else {
             let waker = self.ready.waker(Token::Datagrams(listener.number));

@@ -271,3 +271,198 @@ impl Links {
         discard(aside, &mut self.pool);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use core_model::{Event, GatewayId, LinkId, Reason};
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::*;
+    use crate::links::{LooseLink, Traffic};
+    use crate::reactor::{ReadyList, Token};
+    use crate::unread::Unread;
+    use crate::{
+        Bind, Context, Gateway, HostLimits, Link, LinkFacts, ListenerConfig, ListenerFacts,
+        Progress,
+    };
+
+    struct Mute;
+
+    impl Gateway for Mute {
+        fn name(&self) -> &'static str {
+            "mute"
+        }
+
+        fn id(&self) -> GatewayId {
+            GatewayId(1)
+        }
+
+        fn open(&self, _link: &LinkFacts, _now: Timestamp) -> Box<dyn Link> {
+            Box::new(Mute)
+        }
+    }
+
+    impl Link for Mute {
+        fn on_input<'a>(&mut self, input: &'a [u8], _context: &mut Context<'a, '_>) -> Progress {
+            Progress::Frame(input.len())
+        }
+
+        fn on_event(&mut self, _slot: u32, _event: Event<'_>, _cx: &mut Context<'static, '_>) {}
+
+        fn on_deadline(&mut self, _context: &mut Context<'static, '_>) {}
+
+        fn on_close(&mut self, _reason: Reason, _context: &mut Context<'static, '_>) {}
+
+        fn on_backpressure(&mut self, _blocked: bool, _context: &mut Context<'static, '_>) {}
+
+        fn version(&self) -> Option<&'static str> {
+            None
+        }
+
+        fn quiet_until(&self) -> Option<Timestamp> {
+            None
+        }
+
+        fn next_deadline(&self) -> Option<Timestamp> {
+            None
+        }
+
+        fn is_ready(&self) -> bool {
+            true
+        }
+    }
+
+    /// A port with one link, on a reactor that has not looked at the socket yet: it counts as one
+    /// that takes nothing until then.
+    struct Scene {
+        runtime: Runtime,
+        ready: Arc<ReadyList>,
+        links: Links,
+        link: LinkId,
+        peer: UdpSocket,
+    }
+
+    impl Scene {
+        fn new() -> Scene {
+            let runtime = Builder::new_current_thread().enable_io().build().unwrap();
+            let ready = Arc::new(ReadyList::default());
+            let now = Timestamp::from_millis(1_000_000);
+            let mut links = Links::new(ShardId(0), now, HostLimits::default(), Arc::clone(&ready));
+            let facts = Arc::new(ListenerFacts::default());
+            let any = "127.0.0.1:0".parse().unwrap();
+            let config = ListenerConfig::new(facts, Bind::Udp(any), Arc::new(Mute));
+            let listener = Listener::new(3, &config);
+            let peer = UdpSocket::bind(any).unwrap();
+            peer.set_nonblocking(true).unwrap();
+            let socket = UdpSocket::bind(any).unwrap();
+            let socket = {
+                let _reactor = runtime.enter();
+                DatagramSocket::register(socket).unwrap()
+            };
+            let waker = ready.waker(Token::Datagrams(3));
+            links.ports.list.push(Port::new(socket, waker, Arc::clone(&listener)));
+            let path = Path {
+                peer: peer.local_addr().unwrap(),
+                via: None,
+                local: None,
+                arrival: ShardId(0),
+                kind: PathKind::Peer,
+                identity: 0,
+            };
+            let loose = LooseLink {
+                machine: Box::new(Mute),
+                permit: listener.admit_peer(path.peer, now).unwrap(),
+                output: Output::for_datagrams(),
+                unread: Unread::Nothing,
+                wire: None,
+                pace: None,
+                traffic: Traffic::new(now),
+                may_move: false,
+            };
+            let link = links.insert(Socket::Datagram(Box::new(path)), loose);
+            links.take_path(link.index);
+            Scene { runtime, ready, links, link, peer }
+        }
+
+        fn say(&mut self, texts: &[&str]) {
+            let link = self.links.at(self.link.index).unwrap();
+            for text in texts {
+                link.output.frame_with(|out| out.extend_from_slice(text.as_bytes()));
+            }
+            self.links.touch(self.link.index);
+            self.links.finish();
+        }
+
+        /// Lets the reactor look at the socket, and the shard hear of it.
+        fn look(&mut self) {
+            self.runtime.block_on(async {
+                while self.ready.is_empty() {
+                    tokio::task::yield_now().await;
+                }
+            });
+            let mut tokens = Vec::new();
+            self.ready.take(&mut tokens);
+            assert!(tokens.contains(&Token::Datagrams(3)), "{tokens:?}");
+            self.links.wake_port(3);
+            self.links.finish();
+        }
+
+        fn heard(&self) -> Vec<String> {
+            let mut buffer = [0; 100];
+            let mut heard = Vec::new();
+            while heard.len() < 3 {
+                match self.peer.recv(&mut buffer) {
+                    Ok(len) => heard.push(String::from_utf8(buffer[..len].to_vec()).unwrap()),
+                    Err(_) => std::thread::yield_now(),
+                }
+            }
+            heard
+        }
+    }
+
+    #[test]
+    fn what_the_socket_does_not_take_waits_in_order() {
+        let mut scene = Scene::new();
+        scene.say(&["one", "two"]);
+        scene.say(&["three"]);
+        let link = scene.links.at(scene.link.index).unwrap();
+        assert!(link.blocked && link.stalled_since.is_some());
+        assert_eq!(link.output.datagrams().count(), 3);
+        assert_eq!(scene.links.counters.datagrams_sent, 0);
+        scene.look();
+        assert_eq!(scene.heard(), ["one", "two", "three"]);
+        let link = scene.links.at(scene.link.index).unwrap();
+        assert!(!link.blocked && link.stalled_since.is_none() && link.output.is_empty());
+        assert_eq!((link.traffic.bytes_written, scene.links.counters.datagrams_sent), (11, 3));
+    }
+
+    #[test]
+    fn a_link_whose_socket_takes_nothing_is_closed_after_a_while() {
+        let mut scene = Scene::new();
+        scene.say(&["one"]);
+        scene.links.now = scene.links.now.plus_seconds(scene.links.limits.write_stall_timeout_s);
+        scene.links.on_timer(scene.link.index);
+        scene.links.finish();
+        assert!(scene.links.at(scene.link.index).is_none());
+        assert_eq!((scene.links.counters.links_stalled, scene.links.len()), (1, 0));
+        let port = scene.links.ports.of(3).unwrap();
+        assert_eq!((port.links, port.listener.connections()), (0, 0));
+        // The socket that is writable at last finds nobody.
+        scene.look();
+    }
+
+    #[test]
+    fn a_port_stays_for_the_farewells_of_its_links() {
+        let mut scene = Scene::new();
+        scene.links.ports.retire(3);
+        assert!(!scene.links.ports.is_ready(scene.links.now));
+        scene.links.close(scene.link.index, crate::Close::Flush(Reason::SERVER_SHUTTING_DOWN));
+        scene.say(&["one", "two", "three"]);
+        assert!(scene.links.ports.of(3).is_some());
+        scene.look();
+        assert_eq!(scene.heard(), ["one", "two", "three"]);
+        assert!(scene.links.ports.of(3).is_none());
+    }
+}

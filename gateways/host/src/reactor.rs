@@ -67,6 +67,12 @@ impl ReadyList {
         std::mem::swap(&mut self.lock().tokens, tokens);
     }
 
+    /// Whether nothing became ready.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().tokens.is_empty()
+    }
+
     fn push(&self, token: Token) {
         let mut ready = self.lock();
         ready.tokens.push(token);

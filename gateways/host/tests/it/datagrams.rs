@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use core_model::Reason;
 use gateway_host::{
-    ClientQuery, ListenerRates, Rate, Rebind, Selector, SourceLimits, TraceFilter, TraceItem,
+    ClientQuery, ListenerRates, NodeConfig, Rate, Rebind, Selector, SourceLimits, TraceFilter,
+    TraceItem,
 };
 use gateway_transport::{Entrance, ProxyRules, ProxyVersion};
 
@@ -100,6 +101,26 @@ fn many_datagrams_of_one_turn_are_all_handled() {
         assert_eq!((link.bytes_read, link.bytes_written), (3 + 30 + 160, 9 + 20 + 120));
         assert_eq!((link.transport, link.output_bytes, link.is_throttled), ("udp", 0, false));
     }
+}
+
+#[test]
+fn full_rings_lose_datagrams_at_most_and_never_a_link() {
+    let office = Office::start(NodeConfig { ring_capacity: 1, ..config(4) });
+    let peers: Vec<Peer> = (0..40).map(|_| office.peer()).collect();
+    for (number, peer) in peers.iter().enumerate() {
+        peer.connect(&format!("c{number}")).send("Psall").expect("subscribed");
+    }
+    for round in 0..20 {
+        for peer in &peers {
+            peer.send(format!("Pe{round}")).send("Ppnobody x");
+        }
+    }
+    // Whatever has become of them, the system's own buffers included, everybody is served again.
+    for peer in &peers {
+        peer.send("Pelast");
+        while peer.receive() != "elast" {}
+    }
+    assert_eq!((office.log.closed(), office.node.connections()[0].1), (0, 40));
 }
 
 #[test]
