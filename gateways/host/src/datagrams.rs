@@ -109,10 +109,6 @@ impl ShardLoop {
                     self.write_early();
                 }
             }
-            if !reception.is_full() {
-                // The next turn looks whether that was all.
-                return;
-            }
         }
     }
 

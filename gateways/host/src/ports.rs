@@ -80,9 +80,9 @@ impl Port {
     ) -> bool {
         self.resume_at = None;
         match self.socket.receive(&self.waker, into) {
-            Ok(received) => {
-                self.ready = received;
-                received
+            Ok(more) => {
+                self.ready = more;
+                !into.is_empty()
             }
             // An answer to something that was sent; the next call reads again.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => false,

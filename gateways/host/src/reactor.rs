@@ -326,7 +326,8 @@ impl DatagramSocket {
         Ok(DatagramSocket { socket: UdpSocket::from_std(socket)?, state, is_wildcard })
     }
 
-    /// Receives a batch of datagrams. `false` when there are none: `waker` is woken when there are.
+    /// Receives a batch of datagrams, which may be empty. `false` when there are no more: `waker` is
+    /// woken when there are.
     ///
     /// # Errors
     /// What the system says; it may concern something sent before.
@@ -335,21 +336,30 @@ impl DatagramSocket {
         into.count = 0;
         loop {
             let received = self.socket.try_io(Interest::READABLE, || {
-                into.fill(|buffers, metas| self.state.recv((&self.socket).into(), buffers, metas))
+                into.fill(|buffers, metas| self.state.recv((&self.socket).into(), buffers, metas))?;
+                // A batch that is not full has left nothing, so the system is not asked again.
+                if into.is_full() { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
             });
             match received {
                 Ok(()) => break,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
-            if self.socket.poll_recv_ready(context)?.is_pending() {
-                return Ok(false);
+            let more = self.socket.poll_recv_ready(context)?.is_ready();
+            if !more || into.count > 0 {
+                self.forget_local(into);
+                return Ok(more);
             }
         }
-        if !self.is_wildcard {
-            into.metas.iter_mut().for_each(|meta| meta.dst_ip = None);
-        }
+        self.forget_local(into);
         Ok(true)
+    }
+
+    /// A socket of one address needs not know which of ours was meant.
+    fn forget_local(&self, reception: &mut Reception) {
+        if !self.is_wildcard {
+            reception.metas.iter_mut().for_each(|meta| meta.dst_ip = None);
+        }
     }
 
     /// Sends one datagram from our address `local`, or from the one that the system chooses.
@@ -432,9 +442,13 @@ impl Reception {
         Ok(())
     }
 
-    /// Whether there may be more than this batch.
-    pub(crate) fn is_full(&self) -> bool {
+    fn is_full(&self) -> bool {
         self.count == BATCH_SIZE
+    }
+
+    /// Whether nothing was received.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     /// The datagrams of the batch: where each comes from, which address of ours it was sent to as far

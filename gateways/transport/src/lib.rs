@@ -3,8 +3,9 @@
 //!
 //! An [`Entrance`] says what stands before a listener. Its [`Handshake`] takes a new connection's
 //! bytes until it is [`Established`]; from then on a [`Filter`] turns wire bytes into plain ones
-//! and back. Deliberately missing: waiting for sockets, time-outs, threads (that is the business
-//! of `gateway-host`), and, for now, datagrams.
+//! and back. Datagrams are not filtered: of what stands before them only the PROXY header is known
+//! here ([`read_datagram_header`]). Deliberately missing: waiting for sockets, time-outs, threads
+//! (that is the business of `gateway-host`), and, for now, DTLS.
 //!
 //! Editions: PROXY protocol 1 and 2 (2020), TLS 1.2 (RFC 5246) and 1.3 (RFC 8446), WebSocket 13
 //! (RFC 6455).
