@@ -12,6 +12,7 @@ import time
 from cases import LIMIT, check, check_equal
 from mqttsn_codec import (
     ACCEPTED,
+    ENCAPSULATED,
     NORMAL,
     PREDEFINED,
     SHORT,
@@ -34,6 +35,8 @@ class Path:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind((source, 0))
         self.own = self.socket.getsockname()
+        # What came for others behind the same address, by node; None is the address itself.
+        self.others = {}
 
     def send(self, datagram):
         RECORD.append((time.time(), self.own, self.gateway, datagram))
@@ -49,6 +52,17 @@ class Path:
         RECORD.append((time.time(), source, self.own, datagram))
         check_equal(source, self.gateway, "source of an answer")
         return datagram
+
+    def receive_for(self, node, limit_s=LIMIT):
+        """The next packet for a node behind this address, or for the address itself."""
+        while not self.others.get(node):
+            datagram = self.receive(limit_s)
+            if datagram is None:
+                return None
+            is_for_node = len(datagram) > 1 and datagram[1] == ENCAPSULATED
+            addressee, inner = unwrap(datagram) if is_for_node else (None, datagram)
+            self.others.setdefault(addressee, []).append(inner)
+        return self.others[node].pop(0)
 
     def close(self):
         self.socket.close()
@@ -79,6 +93,8 @@ class Client:
         self.predefined = {}
         # The QoS 1 or 2 message id of the gateway that is not settled.
         self.outstanding = None
+        # Messages and registrations that came before the answer to a request.
+        self.early = []
 
     # Single packets
 
@@ -92,21 +108,27 @@ class Client:
         self.path.send(datagram if self.node is None else encapsulate(self.node, datagram))
 
     def receive_bytes(self, limit_s=LIMIT):
-        datagram = self.path.receive(limit_s)
-        if datagram is None or self.node is None:
-            return datagram
-        node, inner = unwrap(datagram)
-        check_equal(node, self.node, "node of an answer")
-        return inner
+        return self.path.receive_for(self.node, limit_s)
 
     def receive(self, limit_s=LIMIT):
         """The next packet, None if none comes in time."""
+        return self.early.pop(0) if self.early else self.receive_new(limit_s)
+
+    def receive_new(self, limit_s=LIMIT):
         datagram = self.receive_bytes(limit_s)
         return None if datagram is None else decode(datagram, "g")
 
     def expect(self, kind, **fields):
         """The next packet, which must be of this kind and have these fields."""
-        packet = self.receive()
+        return self.judge(self.receive(), kind, fields)
+
+    def answer(self, kind, **fields):
+        """The same, but messages and registrations, which are no answers, may come before."""
+        while (packet := self.receive_new()) is not None and packet.kind in ("PUBLISH", "REGISTER"):
+            self.early.append(packet)
+        return self.judge(packet, kind, fields)
+
+    def judge(self, packet, kind, fields):
         check(packet is not None, f"{self.client_id}: no {kind} came")
         wanted = {name: packet.fields.get(name) for name in packet.fields} | fields
         check(
@@ -124,6 +146,16 @@ class Client:
         """Nothing comes before the answer to a search for gateways, which anyone may ask for."""
         self.send("SEARCHGW", radius=1)
         self.expect("GWINFO")
+
+    def expect_stranger(self):
+        """The gateway knows no client here: it is told DISCONNECT. It may have been told before."""
+        self.send("PINGREQ")
+        self.expect("DISCONNECT")
+        self.send("SEARCHGW", radius=1)
+        packet = self.receive()
+        if packet is not None and packet.kind == "DISCONNECT":
+            packet = self.receive()
+        self.judge(packet, "GWINFO", {})
 
     def move(self, source="127.0.0.1"):
         """Goes on from another port; the old path is returned open."""
@@ -168,7 +200,7 @@ class Client:
         """The topic id of a name, 0 where `code` says that it is refused."""
         msg = self.next_msg()
         self.send("REGISTER", topic=0, msg=msg, name=name)
-        topic = self.expect("REGACK", msg=msg, code=code).topic
+        topic = self.answer("REGACK", msg=msg, code=code).topic
         check((topic == 0) == (code != ACCEPTED), f"topic id {topic} with code {code}")
         if topic:
             self.learn(topic, name)
@@ -185,7 +217,7 @@ class Client:
         """Subscribes to a name, a predefined id or a short name; the topic id of the answer."""
         msg = self.next_msg()
         self.send("SUBSCRIBE", qos=qos, topic_type=topic_type, msg=msg, topic=topic)
-        suback = self.expect("SUBACK", msg=msg, code=code)
+        suback = self.answer("SUBACK", msg=msg, code=code)
         if code == ACCEPTED:
             check_equal(suback.qos, qos if granted is None else granted, f"granted QoS for {topic!r}")
             if topic_type == PREDEFINED:
@@ -199,7 +231,7 @@ class Client:
     def unsubscribe(self, topic, topic_type=NORMAL):
         msg = self.next_msg()
         self.send("UNSUBSCRIBE", topic_type=topic_type, msg=msg, topic=topic)
-        self.expect("UNSUBACK", msg=msg)
+        self.answer("UNSUBACK", msg=msg)
 
     def publish(self, topic, data, qos=0, retain=False, topic_type=NORMAL, code=ACCEPTED):
         """Publishes, with the handshake of the QoS; `code` is the one of a PUBACK."""
@@ -207,11 +239,11 @@ class Client:
         self.send("PUBLISH", qos=qos, retain=int(retain), topic_type=topic_type, topic=topic, msg=msg, data=data)
         if qos == 1 or code != ACCEPTED:
             number = int.from_bytes(topic.encode(), "big") if isinstance(topic, str) else topic
-            self.expect("PUBACK", topic=number, msg=msg, code=code)
+            self.answer("PUBACK", topic=number, msg=msg, code=code)
         elif qos == 2:
-            self.expect("PUBREC", msg=msg)
+            self.answer("PUBREC", msg=msg)
             self.send("PUBREL", msg=msg)
-            self.expect("PUBCOMP", msg=msg)
+            self.answer("PUBCOMP", msg=msg)
         return msg
 
     def sleep(self, duration):
