@@ -384,6 +384,7 @@ impl Client {
         let same = |other: &Unanswered| {
             other.msg_id == unanswered.msg_id
                 && other.request.is_publish() == unanswered.request.is_publish()
+                && other.request.is_subscribe() == unanswered.request.is_subscribe()
         };
         if self.unanswered.iter().any(same) {
             return Admission::Repeated;

@@ -65,6 +65,10 @@ impl Client {
         shared: &Shared,
         door: &mut Door<'_, '_, '_>,
     ) -> Result<(), ReturnCode> {
+        //= mqttsn:GW-SN-15
+        if !self.keeps_pace(door.now()) {
+            return Err(ReturnCode::CONGESTION);
+        }
         let topic = match &publish.topic_id {
             TopicId::Normal(id) => self.topics.of_id(*id).map(|entry| entry.name()),
             TopicId::Predefined(id) => {
@@ -86,10 +90,6 @@ impl Client {
         // Its topic is not in the read buffer, so that it is copied.
         let message = Message { qos, retain: publish.retain, ..Message::new(topic, publish.data) };
         let message = message.detach();
-        //= mqttsn:GW-SN-15
-        if !self.keeps_pace(door.now()) {
-            return Err(ReturnCode::CONGESTION);
-        }
         let (msg_id, topic_id) = (publish.msg_id, publish.topic_id.value());
         let request = match qos {
             QoS::AtMostOnce => None,

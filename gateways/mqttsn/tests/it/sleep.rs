@@ -15,9 +15,10 @@ fn demand(effects: &Effects) -> Vec<Credit> {
     effects.operations.iter().filter_map(demand).collect()
 }
 
-/// Wakes the client and says that there is nothing for it.
+/// Wakes the client and says, after a while, that there is nothing for it.
 fn wake_for_nothing(peer: &mut Peer) {
     assert!(peer.send(&WAKE).frames.is_empty());
+    peer.wait_s(1);
     let effects = peer.event(Event::Drained);
     assert_eq!(effects.packet(), Packet::Pingresp);
 }

@@ -156,3 +156,16 @@ fn there_is_no_subscription_to_what_is_no_filter() {
         assert_eq!(effects.only_packet(), Packet::Unsuback(6));
     }
 }
+
+#[test]
+fn requests_of_two_kinds_may_have_the_same_number() {
+    let mut peer = Peer::connected();
+    let (ticket, _) = asked(&peer.send(&Packet::Subscribe(subscribe(Topic::Name("t/#")))));
+    let other = codec_mqttsn::Unsubscribe { msg_id: 4, topic: Topic::Name("t/+") };
+    let effects = peer.send(&Packet::Unsubscribe(other));
+    assert!(matches!(effects.only_operation(), Operation::Unsubscribe(_)));
+    let reasons = vec![Reason::SUCCESS];
+    let effects = peer.event(Event::Unsubscribed { ticket, reasons });
+    assert_eq!(effects.only_packet(), Packet::Unsuback(4));
+    assert_eq!(subscribed(&mut peer, ticket, Reason::SUCCESS).suback().msg_id, 4);
+}
