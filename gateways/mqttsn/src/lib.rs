@@ -13,6 +13,15 @@
 //!   is lost.
 //! - What is published with QoS -1 belongs to a client of each shard's end of a listener,
 //!   `qos-1.LISTENER.SHARD`, which has to be let in as others are.
+//! - A sleeping client that publishes, subscribes or registers is answered and sleeps on, its time
+//!   begun anew; only a PINGREQ with its client identifier lets it have its messages.
+//! - A sleep of no seconds is a goodbye.
+//! - The id of a SUBACK stands in the messages of its topic. Elsewhere a pre-defined id comes before
+//!   a short name, and that before an id that has to be registered.
+//! - A client whose topic ids are used up gets no messages of further topics.
+//! - A client that answers a PUBLISH with congestion is asked again for as long as it does so.
+//! - A client that does not answer any more gets a DISCONNECT, unless it sleeps.
+//! - A CONNECT on a live link ends its session without the will before it begins another one.
 //!
 //! Deliberately missing: MQTT-SN 2.0, aggregation of clients into one session, and broadcasts
 //! of GWINFO.
