@@ -47,8 +47,9 @@ impl Client {
         match (&self.state, client_id) {
             //= mqttsn:GW-SN-27
             (State::Asleep, Some(_)) => self.wake_up(shared, door),
-            // It is answered when it has got everything.
-            (State::Awake, Some(_)) => {}
+            // It is answered when it has got everything. What it was sent may be lost, or have gone
+            // to where it was before.
+            (State::Awake, Some(_)) => self.resume_exchange(shared, door),
             //= mqttsn:GW-SN-23
             _ => {
                 door.send(&Packet::Pingresp);

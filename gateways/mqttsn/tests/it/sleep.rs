@@ -262,3 +262,24 @@ fn a_register_sleeps_with_the_client_too() {
     let expected = Register { topic_id: 1, msg_id: 1, topic_name: "t/a" };
     assert_eq!(again.packet(), Packet::Register(expected));
 }
+
+//= mqttsn:GW-SN-27
+#[test]
+fn who_wakes_again_elsewhere_gets_the_same_again() {
+    let mut peer = Peer::connected();
+    peer.subscribe("t/a");
+    peer.send(&Packet::Disconnect(Some(300)));
+    peer.send(&WAKE);
+    assert!(!deliver(&mut peer, "t/a", 2, 7).publish().dup);
+    let effects = peer.send_from("192.0.2.7:5000", true, &WAKE);
+    assert!(effects.is_adopted);
+    let publish = effects.publish();
+    assert_eq!((publish.msg_id, publish.dup), (7, true));
+    peer.send(&Packet::Pubrec(7));
+    peer.event(Event::Release { handle: 7, reason: Reason::SUCCESS });
+    let effects = peer.send_from("192.0.2.7:5001", true, &WAKE);
+    assert_eq!(effects.only_packet(), Packet::Pubrel(7));
+    peer.send(&Packet::Pubcomp(7));
+    assert!(peer.send(&WAKE).is_nothing(), "core has not said that this was all");
+    assert_eq!(peer.event(Event::Drained).packet(), Packet::Pingresp);
+}
