@@ -72,7 +72,7 @@ fn an_unknown_key_names_the_nearest_one() {
          \x20 found:   max_conections\n\
          \x20 allowed: name, gateway, transport, bind, mode, mountpoint, authentication, \
          allow_anonymous, max_connections, zone, proxy_protocol, proxy_protocol_from, tls, \
-         websocket, udp, sources, limits, mqtt\n\
+         websocket, udp, sources, limits, mqtt, mqtt-sn\n\
          \x20 did you mean `max_connections`?"
     );
 }
