@@ -1,6 +1,6 @@
 //! Clients, subscriptions and retained messages, page by page.
 
-use core_model::{ClientKey, Expiry, Filter, GatewayId};
+use core_model::{ClientKey, Credit, Expiry, Filter, GatewayId, Takeover};
 use gateway_host::{
     Client, ClientDetails, ClientInfo, ClientQuery, ControlError, LinkInfo, Page, RetainedQuery,
     Selector, SubscriptionInfo, SubscriptionQuery, WillInfo,
@@ -247,6 +247,12 @@ impl Operator {
             "inflight_bytes": client.inflight_bytes,
             "receive_max": client.receive_max,
             "takes_messages": client.takes_messages,
+            "credit": credit_json(client.credit),
+            "keeps_qos0": client.manners.keeps_qos0,
+            "keeps_will": client.manners.keeps_will,
+            "takeover": takeover_name(client.manners.takeover),
+            "notes": client.notes,
+            "note_bytes": client.note_bytes,
             "unreleased": client.unreleased,
             "will": client.will.as_ref().map(will_json),
             "link": link.map(link_json),
@@ -321,6 +327,23 @@ fn link_json(link: &LinkInfo) -> Json {
         "output_bytes": link.output_bytes,
         "throttled": link.is_throttled,
     })
+}
+
+/// How many more messages a client takes; null for any number.
+fn credit_json(credit: Credit) -> Json {
+    match credit {
+        Credit::None => 0.into(),
+        Credit::Open => Json::Null,
+        Credit::Messages(left) => left.into(),
+    }
+}
+
+fn takeover_name(takeover: Takeover) -> &'static str {
+    match takeover {
+        Takeover::Anybody => "anybody",
+        Takeover::SameAddress => "same-address",
+        Takeover::Nobody => "nobody",
+    }
 }
 
 fn will_json(will: &WillInfo) -> Json {

@@ -6,8 +6,9 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use core_model::{
-    ClientKey, Connect, DisconnectCause, Expiry, Filter, GatewayId, Identity, Principal, QoS,
-    Reason, SessionLimits, SlotId, StoredMessage, Timestamp, TransportFacts, filter_matches,
+    ClientKey, Connect, Credit, DisconnectCause, Expiry, Filter, GatewayId, Identity, Manners,
+    Principal, QoS, Reason, SessionLimits, SlotId, StoredMessage, Timestamp, TransportFacts,
+    filter_matches,
 };
 use ipnet::IpNet;
 
@@ -131,6 +132,14 @@ pub struct ClientDetails {
     pub receive_max: u16,
     /// Whether it takes messages now.
     pub takes_messages: bool,
+    /// How many more it takes, as it has said.
+    pub credit: Credit,
+    /// What its protocol does otherwise than MQTT.
+    pub manners: Manners,
+    /// Notes of its gateway.
+    pub notes: usize,
+    /// Bytes of memory that these take.
+    pub note_bytes: usize,
     /// QoS 2 messages that it published and has not released.
     pub unreleased: usize,
     /// How long the session outlives the link.
@@ -168,7 +177,7 @@ pub struct WillInfo {
     pub retain: bool,
     /// Seconds between the end of the link and publishing.
     pub delay_s: u32,
-    /// When it is published, if the client has no link.
+    /// When it is published, if the client has no link and it is to be.
     pub due_at: Option<Timestamp>,
 }
 
@@ -281,6 +290,10 @@ impl Shard {
             inflight_bytes,
             receive_max: session.outgoing.window(),
             takes_messages: session.slot.is_some() && session.outgoing.is_open(),
+            credit: session.outgoing.credit(),
+            manners: session.manners,
+            notes: session.notes().len(),
+            note_bytes: session.note_bytes(),
             unreleased: session.unreleased(),
             expiry: session.expiry,
             ends_at: session.ends_at,

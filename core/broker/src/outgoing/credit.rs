@@ -26,7 +26,7 @@ impl Allowance {
 
     /// Takes one delivery off; `false` when there is none left.
     #[inline]
-    pub(super) fn spend(&mut self, cx: &mut Cx<'_>, to: Receiver<'_>) -> bool {
+    pub(super) fn spend(&mut self, cx: &mut Cx<'_>, to: &Receiver<'_>) -> bool {
         if *self == Allowance::ANY {
             return true;
         }
@@ -40,7 +40,7 @@ impl Allowance {
         }
     }
 
-    fn spend_counted(&mut self, cx: &mut Cx<'_>, to: Receiver<'_>) -> bool {
+    fn spend_counted(&mut self, cx: &mut Cx<'_>, to: &Receiver<'_>) -> bool {
         let Some(left) = self.0.checked_sub(1) else { return false };
         self.0 = left;
         if left == 0 {

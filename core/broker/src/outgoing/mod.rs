@@ -268,7 +268,7 @@ impl Outgoing {
         terms: Terms<'_>,
     ) -> Offered {
         match to.slot {
-            Some(slot) if self.queued_qos0 == 0 && self.allowance.spend(cx, to) => {
+            Some(slot) if self.queued_qos0 == 0 && self.allowance.spend(cx, &to) => {
                 let delivery = Delivery {
                     handle: 0,
                     qos: QoS::AtMostOnce,
@@ -383,7 +383,7 @@ impl Outgoing {
         message: MessageRef<'_>,
         payload_len: usize,
     ) {
-        self.allowance.spend(cx, to);
+        self.allowance.spend(cx, &to);
         if to.durable {
             cx.journal.push(Mutation::HandleAllotted {
                 session: to.origin,
@@ -548,7 +548,7 @@ impl Outgoing {
             if let Some(slot) = to.slot {
                 let delivery = delivery_of(&entry, to, false, reference);
                 cx.deliver(slot, delivery, len);
-                self.allowance.spend(cx, to);
+                self.allowance.spend(cx, &to);
             }
         } else {
             self.quota_used += 1;

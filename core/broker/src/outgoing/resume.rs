@@ -17,7 +17,7 @@ impl Outgoing {
                 // Those behind it wait with it, or the client would get them out of order.
                 return;
             }
-            if !self.allowance.spend(cx, to) {
+            if !self.allowance.spend(cx, &to) {
                 return;
             }
             //= mqtt5:4.6.0-1
@@ -125,7 +125,7 @@ impl Outgoing {
             entry.sent_at = cx.now;
             match entry.state {
                 State::Sent => {
-                    if self.allowance.spend(cx, to) {
+                    if self.allowance.spend(cx, &to) {
                         resend(cx, to, slot, entry);
                     }
                 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use core_broker::{ClientQuery, RetainedQuery, Selector, Shard, SubscriptionQuery, WillInfo};
-use core_model::{ClientKey, Expiry, Filter, GatewayId, QoS, Reason, Timestamp};
+use core_model::{
+    ClientKey, Credit, Expiry, Filter, GatewayId, Manners, QoS, Reason, Takeover, Timestamp,
+};
 
 use crate::plugins::Users;
 use crate::words::{id, msg, sub};
@@ -79,6 +81,7 @@ fn a_client_is_shown_in_full() {
         let size = msg("m/alice/t/1", "x", 1).size();
         assert_eq!((details.queued_bytes, details.inflight_bytes), (2 * size, size));
         assert_eq!((details.receive_max, details.takes_messages), (1, true));
+        assert_eq!((details.credit, details.manners), (Credit::Open, Manners::default()));
         assert_eq!((details.expiry, details.ends_at), (Expiry::After(60), None));
         assert_eq!(&*details.mountpoint, "m/alice/");
         let will = WillInfo {
@@ -99,6 +102,34 @@ fn a_client_is_shown_in_full() {
         assert_eq!(details.ends_at, Some(now.plus_seconds(60)));
         assert_eq!(details.will, Some(WillInfo { due_at: Some(now.plus_seconds(7)), ..will }));
         assert!(w.shard(home).0.client(&key_of("nobody")).is_none());
+    });
+}
+
+#[test]
+fn an_operator_sees_what_a_sleeper_has() {
+    everywhere(|layout| {
+        let mut w = World::new(layout);
+        let manners = Manners {
+            keeps_will: true,
+            keeps_qos0: true,
+            takeover: Takeover::Nobody,
+            credit: Credit::Messages(3),
+        };
+        let s = id("s").resume().expiry_s(60).manners(|m| *m = manners);
+        let s = w.connect(s.will(msg("gone", "bye", 1).will(0)));
+        w.subscribe(s, vec![sub("t", 0)]);
+        let p = w.connect(id("p"));
+        w.publish(p, msg("t", "x", 0));
+        w.note(s, 1, Some("one"));
+        w.note(s, 2, Some(""));
+        let home = w.home("s").0;
+        let details = w.shard(home).0.client(&key_of("s")).unwrap();
+        assert_eq!((details.credit, details.manners), (Credit::Messages(2), manners));
+        assert_eq!((details.notes, details.note_bytes % 2), (2, 1));
+        w.disconnect(s);
+        let details = w.shard(home).0.client(&key_of("s")).unwrap();
+        assert_eq!((details.credit, details.notes), (Credit::None, 2));
+        assert_eq!(details.will.unwrap().due_at, None, "it said farewell");
     });
 }
 
