@@ -38,6 +38,8 @@ pub struct Client {
     pub stalled: bool,
     /// Whether it said that it takes nothing.
     pub asleep: bool,
+    /// Whether it says by number how much it takes, leaves notes, keeps wills and guards its session.
+    pub is_sleeper: bool,
     /// Whether it may hand deliveries back on its present link.
     pub may_requeue: bool,
     /// Per cent of deliveries that it refuses.
@@ -66,6 +68,7 @@ impl Client {
             online: false,
             stalled: false,
             asleep: false,
+            is_sleeper: false,
             may_requeue: false,
             discards: 0,
             ends_with_link: false,
@@ -161,7 +164,7 @@ impl Client {
         let mut ops = Vec::new();
         let mut accepted = None;
         match event {
-            Ev::Connected { session_present, expiry } => {
+            Ev::Connected { session_present, expiry, .. } => {
                 self.online = true;
                 self.ends_with_link = expiry == Expiry::WithLink;
                 self.resume(session_present, &mut ops);
@@ -183,6 +186,8 @@ impl Client {
             Ev::Subscribed(..)
             | Ev::Unsubscribed(..)
             | Ev::Retained(..)
+            | Ev::WillUpdated(..)
+            | Ev::Drained
             | Ev::Draining
             | Ev::Authentication => {}
         }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use core_model::{
-    Credit, Disconnect, DisconnectCause, Expiry, Filter, QoS, RetainHandling, ShardId, Subscription,
+    Disconnect, DisconnectCause, Expiry, Filter, QoS, RetainHandling, ShardId, Subscription,
 };
 
 use crate::client::Client;
@@ -26,12 +26,17 @@ impl Sim {
             self.clients[client].stalled = false;
             if self.clients[client].online && self.rng().chance(70) {
                 if let Some(slot) = self.clients[client].slot {
-                    self.world.send(slot, Op::Demand(Credit::Open));
+                    let credit = self.plenty(client);
+                    self.world.send(slot, Op::Demand(credit));
                 }
             } else if self.clients[client].online {
                 let slot = self.clients[client].slot.expect("it is online");
                 self.world.cut(slot, 0, true);
                 self.clients[client].close();
+            } else if let Some(slot) = self.clients[client].slot {
+                // It connects with the credit that it wished for before.
+                let credit = self.plenty(client);
+                self.world.send(slot, Op::Demand(credit));
             }
         }
         if !self.come_to_rest(true) {

@@ -29,6 +29,8 @@ pub struct SlotFacts {
     pub cause: Option<DisconnectCause>,
     /// Whether it was not let in.
     pub refused: bool,
+    /// The number of the will that its session keeps.
+    pub kept_will: Option<u64>,
 }
 
 impl SlotFacts {
@@ -118,6 +120,8 @@ pub struct MessageFacts {
     pub applications: Vec<Application>,
     /// When it was first seen.
     pub first: Step,
+    /// How often a link has ended that it was the kept will of.
+    pub losses: usize,
 }
 
 /// While a message is on its way to its receivers.
@@ -144,6 +148,8 @@ pub enum Pending {
     Unsubscribe(Vec<Option<usize>>),
     /// A read.
     Read,
+    /// An update of the will.
+    Will(Option<u64>),
 }
 
 /// The facts.
@@ -240,15 +246,7 @@ impl Ledger {
             }
         }
         if let Some((draft, ..)) = &hello.will {
-            let (publisher, is_will) = (hello.client, true);
-            let facts = MessageFacts {
-                draft: draft.clone(),
-                publisher,
-                is_will,
-                applications: Vec::new(),
-                first: step,
-            };
-            self.messages.insert(draft.number, facts);
+            self.note_will(step, hello.client, draft);
         }
         let facts = SlotFacts {
             client: hello.client,
@@ -259,8 +257,21 @@ impl Ledger {
             ended: None,
             cause: None,
             refused: false,
+            kept_will: None,
         };
         self.slots.insert(slot, facts);
+    }
+
+    fn note_will(&mut self, step: Step, publisher: usize, draft: &Draft) {
+        let facts = MessageFacts {
+            draft: draft.clone(),
+            publisher,
+            is_will: true,
+            applications: Vec::new(),
+            first: step,
+            losses: 0,
+        };
+        self.messages.insert(draft.number, facts);
     }
 
     fn on_op(&mut self, step: Step, slot: SlotId, op: &Op) {
@@ -273,6 +284,7 @@ impl Ledger {
                     is_will: false,
                     applications: Vec::new(),
                     first: step,
+                    losses: 0,
                 });
                 let application = message.applications.len();
                 message.applications.push(Application {
@@ -312,7 +324,14 @@ impl Ledger {
             Op::Disconnect(disconnect) => {
                 self.end_slot(step, slot, disconnect.expiry, Some(disconnect.cause));
             }
-            Op::Connect(_) | Op::Settle { .. } | Op::Demand(_) => {}
+            Op::UpdateWill { ticket, will } => {
+                if let Some((draft, ..)) = will {
+                    self.note_will(step, self.slots[&slot].client, draft);
+                }
+                let number = will.as_ref().map(|(draft, ..)| draft.number);
+                self.expect(slot, *ticket, Pending::Will(number));
+            }
+            Op::Connect(_) | Op::Settle { .. } | Op::Note { .. } | Op::Demand(_) => {}
         }
     }
 
@@ -353,8 +372,8 @@ impl Ledger {
 
     fn on_event(&mut self, step: Step, slot: SlotId, event: &Ev) {
         match event {
-            Ev::Connected { session_present, expiry } => {
-                self.on_connected(step, slot, *session_present, *expiry);
+            Ev::Connected { session_present, expiry, will, .. } => {
+                self.on_connected(step, slot, *session_present, *expiry, *will);
             }
             Ev::Published(ticket, reason) => {
                 let Some(Pending::Publish(number, application)) = self.answered(slot, *ticket)
@@ -391,6 +410,14 @@ impl Ledger {
             Ev::Released(ticket, _) | Ev::Retained(ticket, ..) => {
                 self.answered(slot, *ticket);
             }
+            Ev::WillUpdated(ticket, reason) => {
+                if let Some(Pending::Will(will)) = self.answered(slot, *ticket)
+                    && let Some(facts) = self.slots.get_mut(&slot)
+                    && !reason.is_error()
+                {
+                    facts.kept_will = will;
+                }
+            }
             Ev::Kicked(_) => self.end_slot(step, slot, None, None),
             Ev::Refused(_) => {
                 if let Some(facts) = self.slots.get_mut(&slot) {
@@ -398,7 +425,7 @@ impl Ledger {
                 }
                 self.end_slot(step, slot, None, None);
             }
-            Ev::Deliver(_) | Ev::Release(..) | Ev::Draining | Ev::Authentication => {}
+            Ev::Deliver(_) | Ev::Release(..) | Ev::Drained | Ev::Draining | Ev::Authentication => {}
         }
     }
 
@@ -429,12 +456,27 @@ impl Ledger {
         facts.local.then(|| facts.connected.is_some_and(|(connected, _)| connected < applied))
     }
 
+    /// Whether nobody can tell how often wills that a client's session kept were due.
+    #[must_use]
+    pub fn has_loose_wills(&self, client: usize) -> bool {
+        let mut of_client = self.slots.values().filter(|facts| facts.client == client);
+        of_client.any(|facts| facts.hello.manners.keeps_will && !facts.local)
+    }
+
     fn answered(&mut self, slot: SlotId, ticket: Ticket) -> Option<Pending> {
         self.pending.remove(&(slot, ticket.0))
     }
 
-    fn on_connected(&mut self, step: Step, slot: SlotId, session_present: bool, expiry: Expiry) {
+    fn on_connected(
+        &mut self,
+        step: Step,
+        slot: SlotId,
+        session_present: bool,
+        expiry: Expiry,
+        kept_will: Option<u64>,
+    ) {
         let Some(facts) = self.slots.get_mut(&slot) else { return };
+        facts.kept_will = kept_will;
         let client = facts.client;
         let before = self.life_of.get(&client).copied();
         let life = match before {
@@ -486,6 +528,12 @@ impl Ledger {
         let kick = first_after(&self.kicks, facts.client, facts.opened);
         let since = kick.filter(|_| cause.is_none()).unwrap_or(self.now);
         let Some((_, life)) = facts.connected else { return };
+        if let Some(will) = facts.kept_will
+            && cause != Some(DisconnectCause::Farewell)
+            && let Some(will) = self.messages.get_mut(&will)
+        {
+            will.losses += 1;
+        }
         let life = &mut self.lives[life];
         if life.slot == slot {
             life.expiry = expiry.unwrap_or(life.expiry);

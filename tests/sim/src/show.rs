@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use core_model::SlotId;
+use core_model::{Manners, SlotId};
 use core_store::Mutation;
 
 use crate::trace::{Arrival, Draft, Entry, Ev, Op, number_of};
@@ -49,6 +49,9 @@ impl Display for Op {
                 let start = if hello.clean_start { "clean " } else { "" };
                 write!(f, "connect {} {start}{:?}", hello.client_id, hello.expiry)?;
                 write!(f, " window {}", hello.receive_max)?;
+                if hello.manners != Manners::default() {
+                    write!(f, " {:?} from {}", hello.manners, hello.address)?;
+                }
                 hello.will.as_ref().map_or(Ok(()), |(will, delay_s, _)| {
                     write!(f, " will {will} after {delay_s} s")
                 })
@@ -72,6 +75,11 @@ impl Display for Op {
             Op::Release { ticket, id } => write!(f, "release {} id {id}", ticket.0),
             Op::Settle { handle, outcome } => write!(f, "settle {handle} {outcome:?}"),
             Op::Read { ticket, filter, .. } => write!(f, "read {} {filter:?}", ticket.0),
+            Op::UpdateWill { ticket, will } => {
+                let number = will.as_ref().map(|(draft, ..)| draft.number);
+                write!(f, "will {} {number:?}", ticket.0)
+            }
+            Op::Note { key, value } => write!(f, "note {key} {value:?}"),
             Op::Demand(credit) => write!(f, "demand {credit:?}"),
             Op::Disconnect(d) => write!(f, "disconnect {:?} {:?}", d.cause, d.expiry),
         }

@@ -61,6 +61,9 @@ pub fn number_of(message: &StoredMessage) -> u64 {
     if whole { number } else { u64::MAX }
 }
 
+/// A will: message, delay and expiry in seconds.
+pub type DraftWill = (Draft, u32, Option<u32>);
+
 /// A connect.
 #[derive(Clone, Debug)]
 pub struct Hello {
@@ -79,7 +82,11 @@ pub struct Hello {
     /// Whether deliveries may be repeated on the same link.
     pub may_retransmit: bool,
     /// Will, its delay and its expiry in seconds.
-    pub will: Option<(Draft, u32, Option<u32>)>,
+    pub will: Option<DraftWill>,
+    /// What it does otherwise than MQTT clients.
+    pub manners: Manners,
+    /// Last number of its address.
+    pub address: u8,
     /// Whether its credentials are wrong, which counts where somebody looks at them.
     pub wrong: bool,
     /// Whether it takes a look-up to tell.
@@ -143,6 +150,20 @@ pub enum Op {
         /// From where.
         cursor: Option<Box<str>>,
     },
+    /// Update of the will.
+    UpdateWill {
+        /// Names the answer.
+        ticket: Ticket,
+        /// The new one.
+        will: Option<DraftWill>,
+    },
+    /// Note.
+    Note {
+        /// Its name.
+        key: u32,
+        /// What is noted.
+        value: Option<u64>,
+    },
     /// Demand.
     Demand(Credit),
     /// Disconnect.
@@ -179,10 +200,21 @@ impl Op {
             Op::Read { ticket, filter, limit, cursor } => {
                 Operation::Read(Box::new(Read { ticket, filter, limit, cursor }))
             }
+            Op::UpdateWill { ticket, will } => {
+                Operation::UpdateWill { ticket, will: will.as_ref().map(will_of) }
+            }
+            Op::Note { key, value } => {
+                let value = value.map(|value| value.to_be_bytes().into());
+                Operation::Note { key, value }
+            }
             Op::Demand(credit) => Operation::Demand(credit),
             Op::Disconnect(disconnect) => Operation::Disconnect(disconnect),
         })
     }
+}
+
+fn will_of((draft, delay_s, expiry_s): &DraftWill) -> Box<Will> {
+    Box::new(Will { message: draft.detach(), delay_s: *delay_s, expiry_s: *expiry_s })
 }
 
 fn connect_of(hello: &Hello) -> Box<Connect> {
@@ -194,14 +226,13 @@ fn connect_of(hello: &Hello) -> Box<Connect> {
         receive_max: hello.receive_max,
         may_retransmit: hello.may_retransmit,
         may_requeue: hello.may_requeue,
-        manners: Manners::default(),
-        will: hello.will.as_ref().map(|(draft, delay_s, expiry_s)| {
-            Box::new(Will { message: draft.detach(), delay_s: *delay_s, expiry_s: *expiry_s })
-        }),
+        manners: hello.manners,
+        will: hello.will.as_ref().map(will_of),
         mountpoint: "".into(),
         limits: None,
         evidence: Box::new(Evidence {
             allow_anonymous: true,
+            peer: Some(([10, 0, 0, hello.address], 7).into()),
             user: Some(if hello.wrong { "wrong" } else { "right" }.into()),
             password: hello.slow.then(|| Secret::new(b"slow")),
             ..Evidence::default()
@@ -239,6 +270,10 @@ pub enum Ev {
         session_present: bool,
         /// Its expiry.
         expiry: Expiry,
+        /// The will that it keeps.
+        will: Option<u64>,
+        /// What it remembers.
+        notes: Vec<(u32, u64)>,
     },
     /// It is not.
     Refused(Reason),
@@ -256,12 +291,21 @@ pub enum Ev {
     Release(u16, Reason),
     /// Answer to a read: topics with message numbers, and where to go on.
     Retained(Ticket, Vec<(Box<str>, u64)>, Option<Box<str>>),
+    /// Answer to an update of the will.
+    WillUpdated(Ticket, Reason),
+    /// Nothing waits for the client.
+    Drained,
     /// The slot has lost its session.
     Kicked(Reason),
     /// The node stops.
     Draining,
     /// An event of enhanced authentication.
     Authentication,
+}
+
+/// The number in a note; `u64::MAX` if it was damaged.
+fn noted(value: &[u8]) -> u64 {
+    value.try_into().map_or(u64::MAX, u64::from_be_bytes)
 }
 
 fn arrival_of(delivery: Delivery<'_>) -> Arrival {
@@ -287,6 +331,8 @@ impl From<Event<'_>> for Ev {
             Event::Connected(connected) => Ev::Connected {
                 session_present: connected.session_present,
                 expiry: connected.expiry,
+                will: connected.will.as_deref().map(number_of),
+                notes: connected.notes.iter().map(|(key, value)| (*key, noted(value))).collect(),
             },
             Event::Refused { reason, .. } => Ev::Refused(reason),
             Event::Published { ticket, reason } => Ev::Published(ticket, reason),
@@ -302,7 +348,8 @@ impl From<Event<'_>> for Ev {
             Event::Kicked { reason, .. } => Ev::Kicked(reason),
             Event::Draining => Ev::Draining,
             Event::Challenge { .. } | Event::Authenticated { .. } => Ev::Authentication,
-            Event::WillUpdated { .. } | Event::Drained => unreachable!("nobody asks for it"),
+            Event::WillUpdated { ticket, reason } => Ev::WillUpdated(ticket, reason),
+            Event::Drained => Ev::Drained,
         }
     }
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use core_model::{
-    BrokerLimits, Credit, Disconnect, DisconnectCause, Expiry, Filter, Overflow, QoS, Reason,
-    RetainHandling, SessionLimits, ShardId, ShareStrategy, SlotId, Subscription,
+    BrokerLimits, Credit, Disconnect, DisconnectCause, Expiry, Filter, Manners, Overflow, QoS,
+    Reason, RetainHandling, SessionLimits, ShardId, ShareStrategy, SlotId, Subscription, Takeover,
 };
 
 use crate::checkers::{self, GROUP_IDENTIFIERS, Promises};
 use crate::client::Client;
 use crate::rng::Rng;
-use crate::trace::{Draft, Entry, Hello, Op};
+use crate::trace::{Draft, DraftWill, Entry, Hello, Op};
 use crate::witness::Witness;
 use crate::world::{NodeConfig, World};
 
@@ -21,6 +21,9 @@ pub const RETAINED_TOPICS: &[&str] = &["r/0", "r/1", "r/2", "r/3"];
 const FILTERS: &[&str] =
     &["t/0", "t/1", "t/+", "t/#", "+/0", "t/0/#", "t/+/x", "#", "r/0", "r/1", "r/+", "r/#"];
 const GROUPS: &[&str] = &["$share/g/t/#", "$share/h/t/0", "$share/g/t/+", "$share/h/r/+"];
+
+/// More messages than a run has.
+const PLENTY: u32 = 1_000_000;
 
 /// What kind of run a seed makes.
 #[derive(Clone, Debug)]
@@ -57,6 +60,8 @@ pub struct Profile {
     pub wrong: usize,
     /// How often of a thousand steps the rules change.
     pub rule_changes: usize,
+    /// Per cent of clients that are sleepers.
+    pub sleepers: usize,
 }
 
 impl Profile {
@@ -105,6 +110,7 @@ impl Profile {
             slow: 0,
             wrong: 0,
             rule_changes: 0,
+            sleepers: 0,
         }
     }
 
@@ -134,6 +140,16 @@ impl Profile {
         profile.slow = rng.pick(&[0, 50, 100]);
         profile.wrong = rng.pick(&[0, 20, 50]);
         profile.rule_changes = rng.pick(&[0, 5, 20]);
+        profile
+    }
+
+    /// A run of any kind but a guarded one, in which clients sleep, say how many messages they take,
+    /// leave notes, keep wills, and do not let everybody have their sessions.
+    #[must_use]
+    pub fn sleeping(rng: &mut Rng) -> Self {
+        let kind = rng.pick(&[Self::lossless, Self::lossless, Self::crashing, Self::tight]);
+        let mut profile = kind(rng);
+        profile.sleepers = rng.pick(&[50, 100]);
         profile
     }
 
@@ -168,6 +184,8 @@ pub struct Sim {
     /// Links that broke without their shard's knowing.
     silent: Vec<SlotId>,
     retained_qos: Vec<QoS>,
+    /// Whether everybody takes all there is.
+    is_settling: bool,
 }
 
 impl Sim {
@@ -178,9 +196,14 @@ impl Sim {
         let mut world = World::new(rng.number(), profile.node.clone(), Witness::default());
         world.witness = Witness::new(checkers::all(profile.promises, world.key().clone()));
         world.pass(0);
-        let clients = (0..profile.clients).map(|i| Client::new(i, &format!("c{i}"))).collect();
+        let mut clients: Vec<Client> =
+            (0..profile.clients).map(|i| Client::new(i, &format!("c{i}"))).collect();
+        for client in &mut clients {
+            client.is_sleeper = profile.sleepers > 0 && rng.chance(profile.sleepers);
+        }
         let retained_qos = RETAINED_TOPICS.iter().map(|_| any_qos(&mut rng)).collect();
-        Sim { world, clients, profile, rng, next_number: 0, silent: Vec::new(), retained_qos }
+        let (next_number, silent, is_settling) = (0, Vec::new(), false);
+        Sim { world, clients, profile, rng, next_number, silent, retained_qos, is_settling }
     }
 
     /// A message that nobody has published before.
@@ -206,6 +229,9 @@ impl Sim {
             self.change_rules();
         }
         let client = self.rng.below(self.clients.len());
+        if self.clients[client].is_sleeper && self.rng.chance(20) {
+            self.be_a_sleeper(client);
+        }
         match self.rng.below(100) {
             0..45 => self.world.random_turn(),
             45..66 => {
@@ -407,7 +433,9 @@ impl Sim {
             self.silent.push(slot);
             self.clients[client].close();
         }
-        let clean_start = self.rng.chance(15);
+        // One that may not be let in has to remember what its session does.
+        let may_forget = !self.clients[client].is_sleeper || !self.is_held(client);
+        let clean_start = self.rng.chance(15) && may_forget;
         let expiry = self.rng.pick(&[
             Expiry::WithLink,
             Expiry::After(5),
@@ -450,6 +478,7 @@ impl Sim {
             (self.draft(topic, qos, false, false), self.rng.pick(&[0, 0, 3]), None)
         });
         let may_requeue = self.rng.chance(self.profile.requeues);
+        let (manners, address) = self.manners(client);
         let guarded = self.profile.node.guarded;
         let hello = Hello {
             client,
@@ -460,6 +489,8 @@ impl Sim {
             may_requeue,
             may_retransmit: !self.profile.promises.no_retransmission && self.rng.chance(50),
             will,
+            manners,
+            address,
             wrong: guarded && !clean_start && self.rng.chance(self.profile.wrong),
             // One that is kicked while it waits has forgotten what the session has not.
             slow: guarded && !clean_start && self.rng.chance(self.profile.slow),
@@ -525,6 +556,75 @@ impl Sim {
         self.clients[client].asleep ^= true;
         let credit = if self.clients[client].asleep { Credit::None } else { Credit::Open };
         self.send(client, Op::Demand(credit));
+    }
+
+    /// Whether core may think that an earlier link of a client is there.
+    fn is_held(&self, client: usize) -> bool {
+        let slots = &self.world.witness.ledger.slots;
+        slots.iter().any(|(slot, facts)| facts.client == client && self.world.is_open(*slot))
+    }
+
+    /// How a client behaves on its next link, and where it comes from.
+    fn manners(&mut self, client: usize) -> (Manners, u8) {
+        if !self.clients[client].is_sleeper {
+            return (Manners::default(), 0);
+        }
+        let credit = if self.is_settling { Credit::Messages(PLENTY) } else { self.any_credit() };
+        let manners = Manners {
+            keeps_will: true,
+            keeps_qos0: self.rng.chance(50),
+            takeover: self.rng.pick(&[
+                Takeover::Anybody,
+                Takeover::Anybody,
+                Takeover::SameAddress,
+                Takeover::Nobody,
+            ]),
+            credit,
+        };
+        (manners, self.rng.below(2) as u8)
+    }
+
+    fn any_credit(&mut self) -> Credit {
+        let count = self.rng.pick(&[0, 1, 1, 1, 2, 3, 10]);
+        self.rng.pick(&[
+            Credit::None,
+            Credit::Open,
+            Credit::Messages(count),
+            Credit::Messages(count),
+            Credit::Messages(count),
+        ])
+    }
+
+    /// A sleeper does what only sleepers do.
+    fn be_a_sleeper(&mut self, client: usize) {
+        let Some(slot) = self.clients[client].slot.filter(|_| self.clients[client].online) else {
+            return;
+        };
+        let op = match self.rng.below(10) {
+            0..2 => {
+                self.next_number += 1;
+                let value = self.rng.chance(70).then_some(self.next_number);
+                Op::Note { key: self.rng.below(4) as u32, value }
+            }
+            // From another shard it may come when another link has the session.
+            2 if self.world.home_of(&self.clients[client].id) == slot.shard => {
+                let ticket = self.clients[client].ticket();
+                let will = self.rng.chance(70).then(|| self.any_will());
+                Op::UpdateWill { ticket, will }
+            }
+            _ => Op::Demand(self.any_credit()),
+        };
+        self.world.send(slot, op);
+    }
+
+    fn any_will(&mut self) -> DraftWill {
+        let (topic, qos) = (self.rng.pick(TOPICS), any_qos(&mut self.rng));
+        (self.draft(topic, qos, false, false), 0, None)
+    }
+
+    /// All that a client is given takes credit enough; what it says to get it.
+    pub fn plenty(&self, client: usize) -> Credit {
+        if self.clients[client].is_sleeper { Credit::Messages(PLENTY) } else { Credit::Open }
     }
 
     /// Connects a client with these habits, to its home or to another shard.
@@ -606,6 +706,7 @@ impl Sim {
 
     /// From now on everybody is let in and may do everything.
     pub fn open_all_doors(&mut self) {
+        self.is_settling = true;
         self.profile.wrong = 0;
         if self.profile.node.guarded {
             self.world.set_rules(Vec::new());

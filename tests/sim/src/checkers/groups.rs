@@ -32,7 +32,9 @@ impl Groups {
         let Class::Group(group) = class_of(a) else { return };
         let Some(life) = ledger.life(slot) else { return };
         let Some(message) = ledger.messages.get(&a.number) else { return };
-        let times = message.applications.len().max(1) * (1 + ledger.crashes.len());
+        // A will that its session keeps comes once for each loss of a link.
+        let losses = message.losses.max(1);
+        let times = message.applications.len().max(losses) * (1 + ledger.crashes.len());
         let given = self.given.entry((group, a.number)).or_default();
         match given.iter_mut().find(|given| given.life == life && given.qos == a.qos) {
             Some(known) => known.fresh += usize::from(!a.dup),
@@ -45,7 +47,10 @@ impl Groups {
         };
         let exactly = given.iter().filter(|given| given.qos == QoS::ExactlyOnce);
         let begun = exactly.filter(remembered).count();
-        if exact && begun > 1 {
+        if message.is_will && ledger.has_loose_wills(message.publisher) {
+            return;
+        }
+        if exact && begun > losses {
             faults.add(format!("group {group}: two members got the QoS 2 message {a:?}"));
         }
         // A member that may be over has given back what it had.

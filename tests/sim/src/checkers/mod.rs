@@ -2,24 +2,32 @@
 //! or the inside of a shard.
 
 mod acks;
+mod credits;
 mod deliveries;
 mod gates;
 mod groups;
 mod guards;
+mod kept_wills;
+mod notes;
 mod retained;
 mod slots;
 mod stores;
+mod takeovers;
 mod wills;
 mod window;
 
 pub use acks::Acks;
+pub use credits::Credits;
 pub use deliveries::Deliveries;
 pub use gates::Gates;
 pub use groups::Groups;
 pub use guards::Guards;
+pub use kept_wills::KeptWills;
+pub use notes::Notes;
 pub use retained::RetainedCopies;
 pub use slots::Slots;
 pub use stores::Stores;
+pub use takeovers::Takeovers;
 pub use wills::Wills;
 pub use window::Windows;
 
@@ -109,5 +117,9 @@ pub fn all(promises: Promises, key: core_broker::HashKey) -> Vec<Box<dyn Checker
         Box::new(Groups::new(promises)),
         Box::new(RetainedCopies::new(promises)),
         Box::new(Wills::new(promises)),
+        Box::new(KeptWills::new(promises)),
+        Box::new(Credits::default()),
+        Box::new(Notes::default()),
+        Box::new(Takeovers::new(promises)),
     ]
 }

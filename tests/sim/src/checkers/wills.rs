@@ -37,7 +37,8 @@ impl Wills {
         let Some(facts) = ledger.slots.get(&slot) else { return };
         let Some((_, life)) = facts.connected else { return };
         // Of a link on another shard nobody here knows when exactly core heard of its end.
-        if facts.local && facts.hello.will.is_some() && facts.ended == Some(step) {
+        let keeps = facts.hello.manners.keeps_will;
+        if facts.local && facts.hello.will.is_some() && !keeps && facts.ended == Some(step) {
             let with_link = ledger.lives[life].expiry == Expiry::WithLink;
             self.lost.insert(slot, (step, with_link));
             self.fresh.push(slot);
@@ -126,7 +127,9 @@ fn check_wanted(ledger: &Ledger, to: SlotId, number: u64, faults: &mut Faults) {
     let owner = ledger.slots.iter().find(|(_, facts)| {
         facts.hello.will.as_ref().is_some_and(|(draft, ..)| draft.number == number)
     });
-    let Some((slot, facts)) = owner else { return };
+    let Some((slot, facts)) = owner.filter(|(_, facts)| !facts.hello.manners.keeps_will) else {
+        return;
+    };
     let farewell = facts.cause == Some(DisconnectCause::Farewell);
     if facts.refused || (facts.local && facts.connected.is_none()) {
         faults.add(format!("{to:?} got the will {number} of {slot:?}, which was not let in"));

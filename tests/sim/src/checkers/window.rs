@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use core_model::{Credit, Outcome, QoS, Reason, SlotId};
+use core_model::{Outcome, QoS, Reason, SlotId};
 
 use super::{Checker, Faults, Promises};
 use crate::ledger::Ledger;
@@ -8,12 +8,11 @@ use crate::trace::{Arrival, Entry, Ev, Op, Step};
 
 /// Deliveries on one link: no more unsettled ones than the client takes, handles that name one
 /// message until it is settled, the repetition flag on repetitions only, the steps of QoS 2 in
-/// order, silence while the client sleeps.
+/// order.
 pub struct Windows {
     promises: Promises,
     /// Unsettled deliveries of a life of a session, by handle.
     unsettled: BTreeMap<(usize, u16), Unsettled>,
-    asleep: BTreeMap<SlotId, bool>,
 }
 
 struct Unsettled {
@@ -41,7 +40,7 @@ impl Windows {
     /// A checker for a run that promises this.
     #[must_use]
     pub fn new(promises: Promises) -> Self {
-        Windows { promises, unsettled: BTreeMap::new(), asleep: BTreeMap::new() }
+        Windows { promises, unsettled: BTreeMap::new() }
     }
 
     fn on_arrival(
@@ -56,9 +55,6 @@ impl Windows {
         if !local && (ledger.lives[life].slot != slot || !ledger.is_present(life)) {
             // What comes late for a link of another shard reaches nobody.
             return;
-        }
-        if local && self.asleep.get(&slot) == Some(&true) {
-            faults.add(format!("{slot:?} sleeps, and got {arrival:?}"));
         }
         if arrival.qos == QoS::AtMostOnce {
             if arrival.dup || arrival.handle != 0 {
@@ -171,13 +167,9 @@ impl Windows {
 impl Checker for Windows {
     fn see(&mut self, ledger: &Ledger, _step: Step, entry: &Entry, faults: &mut Faults) {
         match entry {
-            Entry::Applied { slot, op, .. } => match op {
-                Op::Settle { handle, outcome } => self.on_settle(ledger, *slot, *handle, *outcome),
-                Op::Demand(credit) => {
-                    self.asleep.insert(*slot, *credit == Credit::None);
-                }
-                _ => {}
-            },
+            Entry::Applied { slot, op: Op::Settle { handle, outcome }, .. } => {
+                self.on_settle(ledger, *slot, *handle, *outcome);
+            }
             Entry::Crash => {
                 // Handles of QoS 1 may be forgotten with it, and given to other messages.
                 self.unsettled.retain(|_, known| known.qos == QoS::ExactlyOnce);

@@ -218,7 +218,10 @@ impl Model {
         session.will = will;
         session.will_at = None;
         session.window = receive_max;
-        self.seen.expect(client, &Ev::Connected { session_present, expiry })?;
+        self.seen.expect(
+            client,
+            &Ev::Connected { session_present, expiry, will: None, notes: Vec::new() },
+        )?;
         self.resume(client)?;
         self.tell_groups(client)
     }

@@ -139,6 +139,8 @@ pub(crate) fn hello(client: usize) -> Hello {
         may_requeue: false,
         may_retransmit: false,
         will: None,
+        manners: core_model::Manners::default(),
+        address: 0,
         wrong: false,
         slow: false,
     }

@@ -89,6 +89,11 @@ fn tight_nodes_lose_only_what_their_limits_say() {
 }
 
 #[test]
+fn sleepers_get_what_waits_as_they_ask_for_it() {
+    simulate("sleepers_get_what_waits_as_they_ask_for_it", 1_000, Profile::sleeping);
+}
+
+#[test]
 fn guarded_nodes_let_nobody_around_their_guards() {
     simulate("guarded_nodes_let_nobody_around_their_guards", 1_000, Profile::guarded);
 }
