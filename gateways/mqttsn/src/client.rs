@@ -8,7 +8,8 @@ use gateway_host::{Bucket, LinkFacts, Rate, SenderPath};
 use smallvec::SmallVec;
 
 use crate::{
-    Shared, connect::Opening, publish_out::Sending, slot::Door, topics::Topics, will::WillUpdate,
+    Shared, connect::Opening, late::Finished, publish_out::Sending, slot::Door, topics::Topics,
+    will::WillUpdate,
 };
 
 /// Requests of a client that core has not answered yet. A client should have one.
@@ -42,6 +43,8 @@ pub(crate) struct Client {
     pub(crate) topics: Topics,
     /// What is on its way to the client.
     pub(crate) sending: Option<Box<Sending>>,
+    /// QoS 2 messages of the client that are finished.
+    pub(crate) finished: Finished,
     pub(crate) unanswered: SmallVec<[Unanswered; 2]>,
     /// The will of the session.
     pub(crate) will: Option<Arc<StoredMessage>>,
@@ -113,6 +116,7 @@ impl Client {
             register_id: 0,
             topics: Topics::default(),
             sending: None,
+            finished: Finished::default(),
             unanswered: SmallVec::new(),
             will: None,
             will_update: None,
@@ -129,8 +133,10 @@ impl Client {
         door: &mut Door<'_, '_, '_>,
     ) {
         let (pace, is_blocked) = (self.pace.take(), self.is_blocked);
+        let finished = std::mem::take(&mut self.finished);
         *self = Client::new(packet.client_id, facts, door.now());
         (self.pace, self.is_blocked) = (pace.or(self.pace.take()), is_blocked);
+        self.finished = finished;
         self.open(packet, shared, facts, door);
     }
 
@@ -169,6 +175,7 @@ impl Client {
             Packet::Pubrec(msg_id) => self.on_pubrec(*msg_id, shared, door),
             Packet::Pubcomp(msg_id) => self.on_pubcomp(*msg_id, shared, door),
             Packet::Pubrel(msg_id) => {
+                self.finished.finish(*msg_id, door.now());
                 let ticket = Ticket((*msg_id).into());
                 door.operation(Operation::Release { ticket, id: *msg_id });
             }

@@ -40,6 +40,7 @@ mod commons;
 mod config;
 mod connect;
 mod credentials;
+mod late;
 mod machine;
 mod mapping;
 mod minus_one;

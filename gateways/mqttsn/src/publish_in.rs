@@ -12,6 +12,9 @@ use crate::{
     topics::Standing,
 };
 
+/// Periods of retransmission after which no copy of a finished QoS 2 message is expected.
+const LATE_PERIODS: u32 = 2;
+
 impl Client {
     /// Handles a REGISTER.
     pub(crate) fn on_register(
@@ -20,6 +23,7 @@ impl Client {
         shared: &Shared,
         door: &mut Door<'_, '_, '_>,
     ) {
+        self.finished.note(register.msg_id);
         //= mqttsn:GW-SN-12
         let (topic_id, return_code) = match check_topic_name(register.topic_name) {
             Err(_) => (0, ReturnCode::NOT_SUPPORTED),
@@ -91,6 +95,17 @@ impl Client {
         let message = Message { qos, retain: publish.retain, ..Message::new(topic, publish.data) };
         let message = message.detach();
         let (msg_id, topic_id) = (publish.msg_id, publish.topic_id.value());
+        if qos > QoS::AtMostOnce {
+            self.finished.note(msg_id);
+        }
+        //= mqttsn:GW-SN-29
+        if qos == QoS::ExactlyOnce {
+            let window_s = u32::from(shared.config.t_retry_s) * LATE_PERIODS;
+            if self.finished.is_copy(publish, window_s, door.now()) {
+                door.send(&Packet::Pubrec(msg_id));
+                return Ok(());
+            }
+        }
         let request = match qos {
             QoS::AtMostOnce => None,
             QoS::AtLeastOnce => Some(Request::PublishOnce),
