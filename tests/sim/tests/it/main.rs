@@ -2,6 +2,7 @@ mod barrier;
 mod bench;
 mod model;
 mod races;
+mod radio;
 mod seeds;
 mod sessions;
 mod simulate;
