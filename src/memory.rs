@@ -43,9 +43,11 @@ const TLS_BYTES: u64 = 4096;
 const CLIENT_CHAIN_BYTES: u64 = 64 * 1024;
 /// What WebSocket keeps for a connection.
 const WEBSOCKET_BYTES: u64 = 512;
-/// What a peer of a datagram listener has beside its link: its path, and a place in the tables of
-/// the shard that has the link and of the one to which its datagrams come.
-const PATH_BYTES: u64 = 384;
+/// What a peer of a datagram listener has beside its link: its path.
+const PATH_BYTES: u64 = 128;
+/// A place in a table of paths. Every shard has one that is as long as there may be peers: mostly a
+/// peer is in two of them, but others may have guessed that it is theirs.
+const PATH_PLACE_BYTES: u64 = 96;
 /// A handshake's buffers at their bounds: TLS messages, and the heads of HTTP and PROXY.
 const HANDSHAKE_BYTES: u64 = 96 * 1024;
 /// What the costliest hash takes that a file of users may have.
@@ -68,14 +70,15 @@ const RETAINED_INDEX_BYTES: u64 = 128;
 /// and what the shards read and write with.
 pub fn memory_bound(config: &Config) -> MemoryBound {
     let limits = &config.node.limits;
-    let mut parts: Vec<_> = config.listeners.iter().map(connections).collect();
+    let shards = u64::from(config.shards());
+    let each_listener = |listener| connections(listener, shards);
+    let mut parts: Vec<_> = config.listeners.iter().map(each_listener).collect();
     let session = SESSION_BYTES + u64::from(limits.max_client_id_bytes);
     let sessions = u64::from(limits.max_sessions);
     let retained = u64::from(limits.max_retained_messages).saturating_mul(RETAINED_INDEX_BYTES);
     let topics = u64::from(limits.max_route_cache_topics);
     let host = HostLimits::default();
     let shard = (host.pool_bytes_max + 2 * host.output_per_turn_bytes_max) as u64;
-    let shards = u64::from(config.shards());
     parts.extend([
         (
             "buffers of all connections: max_buffered_total".to_owned(),
@@ -140,14 +143,15 @@ fn hashing(config: &Config) -> (String, u64) {
 }
 
 /// What all connections of a listener hold at most.
-fn connections(listener: &Listener) -> (String, u64) {
+fn connections(listener: &Listener, shards: u64) -> (String, u64) {
     let table = &listener.table;
     let inflight = INFLIGHT_BYTES * u64::from(listener.limits.session.inflight_max);
     let asks = table.tls.0.as_ref().is_some_and(|tls| tls.client_auth != ClientAuth::None);
     let chain = if asks { CLIENT_CHAIN_BYTES } else { 0 };
     let tls = if table.transport.has_tls() { TLS_BYTES + chain } else { 0 };
     let websocket = if table.transport.has_websocket() { WEBSOCKET_BYTES } else { 0 };
-    let path = if table.transport.has_datagrams() { PATH_BYTES } else { 0 };
+    let has_path = table.transport.has_datagrams();
+    let path = if has_path { PATH_BYTES + shards * PATH_PLACE_BYTES } else { 0 };
     let gateway = listener.own.connection_bytes(&listener.limits);
     let own = LINK_BYTES + tls + websocket + path + inflight + gateway;
     let each = SPARED_BYTES.saturating_add(own);

@@ -68,16 +68,19 @@ fn what_stands_before_a_listener_counts() {
 fn a_peer_costs_more_than_a_connection_and_needs_no_handshake() {
     let mut gateways = manifold::gateways().to_vec();
     gateways[0].transports = &[Transport::Tcp, Transport::Udp];
-    let bound = |transport: &str, rest: &str| {
-        let text =
-            format!("[[listener]]\ntransport = \"{transport}\"\nmax_connections = 1000\n{rest}");
+    let bound = |shards: u16, transport: &str, rest: &str| {
+        let text = format!(
+            "shards = {shards}\n[[listener]]\ntransport = \"{transport}\"\n\
+             max_connections = 1000\n{rest}"
+        );
         memory_bound(&Config::read(Path::new("m.toml"), &text, &gateways).unwrap()).total()
     };
-    let per_peer = (bound("udp", "") - bound("tcp", "")) / 1000;
-    assert!((100..1000).contains(&per_peer), "{per_peer}");
+    let per_peer = |shards| (bound(shards, "udp", "") - bound(shards, "tcp", "")) / 1000;
+    assert!((100..1000).contains(&per_peer(1)), "{}", per_peer(1));
+    assert!(per_peer(1) < per_peer(2), "each shard has a table of paths");
     let proxy = "proxy_protocol = \"v2\"\nproxy_protocol_from = [\"::1\"]\n";
-    assert_eq!(bound("udp", proxy), bound("udp", ""));
-    assert!(bound("tcp", proxy) > bound("tcp", ""));
+    assert_eq!(bound(1, "udp", proxy), bound(1, "udp", ""));
+    assert!(bound(1, "tcp", proxy) > bound(1, "tcp", ""));
 }
 
 #[test]
