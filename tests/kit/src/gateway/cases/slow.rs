@@ -1,9 +1,11 @@
+use std::time::Instant;
+
 use core_model::SessionLimits;
 use gateway_host::HostLimits;
 
 use super::expect;
 use crate::gateway::world::{Plan, World};
-use crate::gateway::{Client, Login, Subject, Transport, skipped};
+use crate::gateway::{Client, Login, PATIENCE, Subject, Transport, skipped};
 
 /// Messages that are published.
 const MESSAGES: usize = 300;
@@ -71,8 +73,10 @@ pub fn a_peer_that_reads_nothing_is_closed<S: Subject>(shards: u16) {
     let mut flood = world.join("carol");
     let frame = flood.publish_frame("ab", &[b'x'; PAYLOAD]);
     let mut number = 0;
+    let start = Instant::now();
     // The buffers of both sockets have to be full first, however great they are.
     while world.node.counters().host.links_stalled == 0 {
+        assert!(start.elapsed() < PATIENCE, "the link is still there");
         flood.send(&frame);
         assert!(flood.ping());
         let payload = format!("{number}");
