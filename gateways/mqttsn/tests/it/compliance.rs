@@ -36,6 +36,8 @@ impl Subject for MqttSn {
         has_slots: true,
     };
 
+    const SLEEPS: bool = true;
+
     fn gateway(settings: &Settings) -> Arc<dyn Gateway> {
         let line = |login: &Login| format!("{0}:{0}:{1}\n", login.client_id, login.password);
         let credentials: String = settings.logins.iter().map(line).collect();
@@ -138,6 +140,14 @@ impl Wire {
         socket.connect(server).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Wire { socket, inboxes: Mutex::default() }
+    }
+
+    /// Bytes of the datagram that nobody has taken yet.
+    fn waiting(&self) -> usize {
+        self.socket.set_nonblocking(true).unwrap();
+        let len = self.socket.peek(&mut [0; 2_048]).unwrap_or(0);
+        self.socket.set_nonblocking(false).unwrap();
+        len
     }
 
     /// The next packet for `node`, without the wrapping.
@@ -377,6 +387,30 @@ impl Client for SnClient {
     fn end(&mut self) -> End {
         while !matches!(self.answer(), Answer::End) {}
         End::Told
+    }
+
+    fn sleep(&mut self) {
+        self.write(&Packet::Disconnect(Some(600)));
+        self.end();
+    }
+
+    fn wake_frame(&mut self, client_id: &str) -> Vec<u8> {
+        written(&Packet::Pingreq(Some(client_id)), self.node.as_deref())
+    }
+
+    fn wake(&mut self, client_id: &str) -> Vec<Received> {
+        assert_eq!(self.wire.waiting(), 0, "something came in the sleep");
+        let frame = self.wake_frame(client_id);
+        self.send(&frame);
+        let mut got = Vec::new();
+        loop {
+            match self.step() {
+                None if self.messages.is_empty() => {}
+                None => got.extend(self.receive()),
+                Some(Answer::Pong) => return got,
+                Some(answer) => panic!("{answer:?} of the server"),
+            }
+        }
     }
 
     fn disconnect(mut self) {

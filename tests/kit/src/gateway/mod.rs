@@ -174,6 +174,24 @@ pub trait Client: Send + Sized + 'static {
     /// Reads until the link has ended.
     fn end(&mut self) -> End;
 
+    /// Falls asleep, and waits until the server knows; only asked of a protocol that has sleep.
+    fn sleep(&mut self) {
+        panic!("the protocol has no sleep");
+    }
+
+    /// The frame with which `client_id` wakes up.
+    fn wake_frame(&mut self, _client_id: &str) -> Vec<u8> {
+        panic!("the protocol has no sleep");
+    }
+
+    /// Wakes up as `client_id`, takes and acknowledges what has come meanwhile, and sleeps again.
+    ///
+    /// # Panics
+    /// Something came while the client slept.
+    fn wake(&mut self, _client_id: &str) -> Vec<Received> {
+        panic!("the protocol has no sleep");
+    }
+
     /// Takes leave, so that its will is not published, and waits until the server knows.
     fn disconnect(self);
 }
@@ -185,6 +203,9 @@ pub trait Subject: 'static {
 
     /// What the protocol can do.
     const ABILITIES: Abilities;
+
+    /// Whether a client can say that it hears nothing until it asks for what has come meanwhile.
+    const SLEEPS: bool = false;
 
     /// The gateway under test.
     fn gateway(settings: &Settings) -> Arc<dyn Gateway>;
@@ -229,6 +250,8 @@ macro_rules! gateway_tests {
             a_slow_subscriber_harms_only_itself
             a_peer_that_reads_nothing_is_closed
             slots_of_one_link_leave_each_other_alone
+            who_sleeps_hears_nothing
+            a_sleeper_is_not_woken_by_others
         }
     };
     ($subject:ty: $($case:ident)+) => {

@@ -5,6 +5,7 @@ mod drain;
 mod identity;
 mod limits;
 mod secrets;
+mod sleep;
 mod slots;
 mod slow;
 mod strangers;
@@ -23,6 +24,7 @@ pub use limits::{
     sessions_beyond_the_limit_are_refused, subscriptions_beyond_the_limit_are_refused,
 };
 pub use secrets::secrets_are_shown_nowhere;
+pub use sleep::{a_sleeper_is_not_woken_by_others, who_sleeps_hears_nothing};
 pub use slots::slots_of_one_link_leave_each_other_alone;
 pub use slow::{a_peer_that_reads_nothing_is_closed, a_slow_subscriber_harms_only_itself};
 pub use strangers::{

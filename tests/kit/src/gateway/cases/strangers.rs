@@ -71,6 +71,7 @@ pub fn who_is_not_yet_believed_reaches_nothing<S: Subject>(shards: u16) {
         wait_until(|| world.witness.saw("al"));
     }
     assert!(!world.witness.saw("ma"));
+    assert!(!world.sessions().iter().any(|name| name == "mallory"));
     world.wait_connected("alice", true);
 }
 
