@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 
 from cases import CASES, LIMIT, check, check_equal, execute
 from mqttsn_client import Client, Path, write_capture
@@ -25,13 +26,15 @@ class Env:
         self.gateway = ("127.0.0.1", gateway_port)
         self.mqtt_port = mqtt_port
         self.name = name
+        # Short enough for client ids, which have 23 characters.
+        self.id = f"{zlib.crc32(name.encode()):08x}"
 
     def topic(self, tail):
         return f"sn/{self.name}/{tail}"
 
     def client(self, tail, **options):
         """A client that is not connected yet."""
-        return Client(self.gateway, f"{self.name[-12:]}-{tail}", **options)
+        return Client(self.gateway, f"{self.id}-{tail}", **options)
 
     def connected(self, tail, duration=60, clean=True, will=None, **options):
         return self.client(tail, **options).connect(duration, clean, will)

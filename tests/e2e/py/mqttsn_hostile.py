@@ -231,7 +231,7 @@ def register_flood(env):
         client.send("REGISTER", msg=1 + n, name=f"flood/{n}/" + "x" * 200)
         if n % 20 == 19:
             # So that no answer is lost in a full socket.
-            while (packet := client.receive(0.05)) is not None:
+            while (packet := client.receive(0.01)) is not None:
                 answers += 1
                 check_equal(packet.kind, "REGACK", "answer")
                 if packet.code == ACCEPTED:
@@ -251,7 +251,7 @@ def subscribe_flood(env):
     for n in range(1000):
         client.send("SUBSCRIBE", qos=1, msg=1 + n, topic=f"flood/{n}/+/" + "x" * 100)
         if n % 20 == 19:
-            while (packet := client.receive(0.05)) is not None:
+            while (packet := client.receive(0.01)) is not None:
                 check_equal(packet.kind, "SUBACK", "answer")
         if n % 250 == 0:
             honest.check()

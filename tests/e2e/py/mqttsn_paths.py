@@ -98,7 +98,7 @@ def another_client_on_the_same_address(env):
 
 
 def node(env, path, name):
-    return Client(env.gateway, f"{env.name[-12:]}-{name.hex()}", path=path, node=name)
+    return Client(env.gateway, f"{env.id}-{name.hex()}", path=path, node=name)
 
 
 @case
@@ -129,7 +129,7 @@ def forwarder(env):
 def forwarder_that_is_a_client_too(env):
     """Encapsulated and not: different clients, though of one address."""
     path = env.path()
-    plain = Client(env.gateway, env.name[-12:], path=path).connect()
+    plain = Client(env.gateway, env.id, path=path).connect()
     behind = node(env, path, b"\x07").connect()
     for each, name in ((plain, "plain"), (behind, "behind")):
         each.subscribe(env.topic(name), qos=1)

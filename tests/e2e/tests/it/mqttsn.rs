@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::process::{LIMIT, python, run, wait_for};
+use crate::process::{LIMIT, Process, python, run, wait_for};
 use crate::server::{Server, executable};
 
 /// A server with a listener for MQTT and one for MQTT-SN.
@@ -80,11 +80,26 @@ impl Gateway {
     fn run(&self, script: &str, cases: &[&str]) {
         run(&mut self.command(script, cases));
     }
+
+    /// Runs cases that mostly wait, all at once.
+    fn run_at_once(&self, script: &str, cases: &[&str]) {
+        let start = |case: &&str| Process::start(&mut self.command(script, &[case]));
+        let running: Vec<Process> = cases.iter().map(start).collect();
+        for (case, mut process) in cases.iter().zip(running) {
+            let status = process.wait();
+            assert!(status.success(), "{script} {case} ({status}):\n{}", process.stderr());
+        }
+    }
 }
 
 /// Runs cases against a server with nothing special.
 fn cases(script: &str, cases: &[&str]) {
     Gateway::start(&Config::default()).run(script, cases);
+}
+
+/// Runs cases that mostly wait, all at once, against a server with nothing special.
+fn cases_at_once(script: &str, cases: &[&str]) {
+    Gateway::start(&Config::default()).run_at_once(script, cases);
 }
 
 #[test]
@@ -132,7 +147,7 @@ fn another_address_takes_over() {
 //= mqttsn:GW-SN-26
 #[test]
 fn silent_clients_are_lost() {
-    cases("mqttsn_sessions.py", &["silent_client_is_lost", "keep_alive_0_never_ends"]);
+    cases_at_once("mqttsn_sessions.py", &["silent_client_is_lost", "keep_alive_0_never_ends"]);
 }
 
 //= mqttsn:GW-SN-25
@@ -148,7 +163,7 @@ fn strangers_are_answered() {
 fn wills_are_asked_for_and_published() {
     let names =
         ["will_of_each_qos", "retained_will", "farewell_publishes_no_will", "prompts_are_repeated"];
-    cases("mqttsn_wills.py", &names);
+    cases_at_once("mqttsn_wills.py", &names);
 }
 
 //= mqttsn:GW-SN-08
@@ -163,7 +178,7 @@ fn wills_of_kept_sessions() {
         "clean_session_deletes_the_will",
         "bad_wills_are_refused",
     ];
-    cases("mqttsn_wills.py", &names);
+    cases_at_once("mqttsn_wills.py", &names);
 }
 
 //= mqttsn:GW-SN-11
@@ -174,13 +189,13 @@ fn wills_are_updated() {
         "an_update_outlives_the_connection",
         "an_empty_update_deletes_both",
     ];
-    cases("mqttsn_wills.py", &names);
+    cases_at_once("mqttsn_wills.py", &names);
 }
 
 //= mqttsn:GW-SN-27
 #[test]
 fn only_those_that_oversleep_are_lost() {
-    cases("mqttsn_wills.py", &["sleeping_keeps_the_will_quiet"]);
+    cases_at_once("mqttsn_wills.py", &["sleeping_keeps_the_will_quiet"]);
 }
 
 //= mqttsn:GW-SN-12
@@ -307,7 +322,7 @@ fn sleep_begins_and_ends() {
         "waking_restarts_the_sleep",
         "keep_alive_does_not_end_a_sleep",
     ];
-    cases("mqttsn_sleepers.py", &names);
+    cases_at_once("mqttsn_sleepers.py", &names);
 }
 
 //= mqttsn:GW-SN-27
@@ -393,36 +408,26 @@ const RETRIES: Config = Config {
 
 //= mqttsn:GW-SN-28
 #[test]
-fn unanswered_messages_are_repeated() {
-    let gateway = Gateway::start(&RETRIES);
-    gateway.run("mqttsn_repeats.py", &["publish_is_repeated"]);
-}
-
-//= mqttsn:GW-SN-28
-#[test]
 fn unanswered_packets_are_repeated() {
-    let gateway = Gateway::start(&RETRIES);
-    gateway.run("mqttsn_repeats.py", &["pubrel_is_repeated", "register_is_repeated"]);
-}
-
-//= mqttsn:GW-SN-28
-#[test]
-fn answers_may_be_late() {
-    let gateway = Gateway::start(&RETRIES);
-    gateway.run("mqttsn_repeats.py", &["a_late_answer_is_enough", "others_wait_for_an_answer"]);
+    let names = [
+        "publish_is_repeated",
+        "pubrel_is_repeated",
+        "register_is_repeated",
+        "a_late_answer_is_enough",
+        "others_wait_for_an_answer",
+    ];
+    Gateway::start(&RETRIES).run_at_once("mqttsn_repeats.py", &names);
 }
 
 //= mqttsn:GW-SN-28
 #[test]
 fn sessions_outlive_lost_clients() {
-    let gateway = Gateway::start(&RETRIES);
-    let names = ["a_kept_session_survives_the_loss", "a_sleeper_that_stops_answering"];
-    gateway.run("mqttsn_repeats.py", &names);
-}
-
-#[test]
-fn wills_that_never_come() {
-    Gateway::start(&RETRIES).run("mqttsn_repeats.py", &["a_will_that_never_comes"]);
+    let names = [
+        "a_kept_session_survives_the_loss",
+        "a_sleeper_that_stops_answering",
+        "a_will_that_never_comes",
+    ];
+    Gateway::start(&RETRIES).run_at_once("mqttsn_repeats.py", &names);
 }
 
 const BESIEGED: Config = Config {
