@@ -80,7 +80,7 @@ impl Control {
     /// Makes the node's listeners those of `wanted`, by their names. New ones are opened; of those
     /// that are missing the links are told goodbye and closed, their sessions stay. One that
     /// listens elsewhere than before keeps its links; of one that is where it was the new settings
-    /// count for new connections, except for the backlog. A listener whose address another one
+    /// count for new connections, except for the backlog and the receive buffer. A listener whose address another one
     /// leaves takes its socket over, so that no connection in the backlog is lost.
     ///
     /// # Errors

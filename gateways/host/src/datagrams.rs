@@ -11,7 +11,7 @@ use crate::events::HostEvent;
 use crate::links::{Links, LooseLink, Phase, Traffic, discard, lend};
 use crate::paths::{Claim, Owner, Path, PathKey, PathKind};
 use crate::rates::Pace;
-use crate::reactor::{Reception, Socket};
+use crate::reactor::{Received, Reception, Socket};
 use crate::shard_loop::ShardLoop;
 use crate::unread::Unread;
 use crate::{
@@ -103,8 +103,8 @@ impl ShardLoop {
             }
             // Who answers at once answers to what has been sent after the word of whose it is.
             self.take_mail();
-            for (from, local, bytes) in reception.datagrams() {
-                self.take_datagram(&listener, from, local, bytes);
+            for received in reception.datagrams() {
+                self.take_datagram(&listener, received);
                 if self.links.should_write_early() {
                     self.write_early();
                 }
@@ -112,13 +112,11 @@ impl ShardLoop {
         }
     }
 
-    fn take_datagram(
-        &mut self,
-        listener: &Arc<Listener>,
-        from: SocketAddr,
-        local: Option<IpAddr>,
-        bytes: &[u8],
-    ) {
+    fn take_datagram(&mut self, listener: &Arc<Listener>, received: Received<'_>) {
+        let Received { from, local, is_for_all, bytes } = received;
+        if is_for_all && self.id != ShardId(0) {
+            return;
+        }
         let counters = &mut self.links.counters;
         counters.datagrams_received += 1;
         if let Some((request, answer)) = &listener.datagrams.health_check

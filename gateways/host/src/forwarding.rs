@@ -123,7 +123,8 @@ impl ShardLoop {
             let (bytes, behind) = rest.split_at(head.len.min(rest.len()));
             rest = behind;
             let Some(port) = self.links.ports.of(head.listener) else {
-                // Its listener is gone, and with it what the other shard knows of it.
+                // Its listener is gone, or not here yet.
+                self.deny_guess(from, head);
                 continue;
             };
             let listener = Arc::clone(&port.listener);

@@ -6,7 +6,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{self, IpAddr, SocketAddr};
+use std::net::{self, IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -333,7 +333,7 @@ impl DatagramSocket {
     /// What the system says; it may concern something sent before.
     pub(crate) fn receive(&self, waker: &Waker, into: &mut Reception) -> io::Result<bool> {
         let context = &mut Context::from_waker(waker);
-        into.count = 0;
+        (into.count, into.is_wildcard) = (0, self.is_wildcard);
         loop {
             let received = self.socket.try_io(Interest::READABLE, || {
                 into.fill(|buffers, metas| self.state.recv((&self.socket).into(), buffers, metas))?;
@@ -347,19 +347,10 @@ impl DatagramSocket {
             }
             let more = self.socket.poll_recv_ready(context)?.is_ready();
             if !more || into.count > 0 {
-                self.forget_local(into);
                 return Ok(more);
             }
         }
-        self.forget_local(into);
         Ok(true)
-    }
-
-    /// A socket of one address needs not know which of ours was meant.
-    fn forget_local(&self, reception: &mut Reception) {
-        if !self.is_wildcard {
-            reception.metas.iter_mut().for_each(|meta| meta.dst_ip = None);
-        }
     }
 
     /// Sends one datagram from our address `local`, or from the one that the system chooses.
@@ -425,6 +416,19 @@ pub(crate) struct Reception {
     memory: Vec<u8>,
     metas: Vec<RecvMeta>,
     count: usize,
+    is_wildcard: bool,
+}
+
+/// A datagram as it was received.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Received<'d> {
+    /// Where it comes from.
+    pub(crate) from: SocketAddr,
+    /// The address of ours that it was sent to, where the socket has several.
+    pub(crate) local: Option<IpAddr>,
+    /// Whether it was sent to everybody, and so has come to the sockets of all shards.
+    pub(crate) is_for_all: bool,
+    pub(crate) bytes: &'d [u8],
 }
 
 impl Reception {
@@ -451,22 +455,32 @@ impl Reception {
         self.count == 0
     }
 
-    /// The datagrams of the batch: where each comes from, which address of ours it was sent to as far
-    /// as that matters, and its bytes.
-    pub(crate) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, Option<IpAddr>, &[u8])> {
+    /// The datagrams of the batch.
+    pub(crate) fn datagrams(&self) -> impl Iterator<Item = Received<'_>> {
         let buffers = self.memory.chunks_exact(DATAGRAM_BYTES).zip(&self.metas).take(self.count);
         buffers.flat_map(|(buffer, meta)| {
-            let bytes = buffer.get(..meta.len).unwrap_or(buffer);
-            let local = meta.dst_ip.filter(|ip| !ip.to_canonical().is_multicast());
+            let is_for_all = meta.dst_ip.is_some_and(is_for_all);
+            let local = meta.dst_ip.filter(|_| self.is_wildcard && !is_for_all);
+            let mut rest = buffer.get(..meta.len).unwrap_or(buffer);
             // An empty one is one too.
-            let pieces = bytes.len().div_ceil(meta.stride.max(1)).max(1);
-            let mut rest = bytes;
+            let pieces = rest.len().div_ceil(meta.stride.max(1)).max(1);
             (0..pieces).map(move |_| {
-                let (piece, behind) = rest.split_at(rest.len().min(meta.stride));
+                let (bytes, behind) = rest.split_at(rest.len().min(meta.stride));
                 rest = behind;
-                (meta.addr, local, piece)
+                Received { from: meta.addr, local, is_for_all, bytes }
             })
         })
+    }
+}
+
+/// Whether an address means everybody. Broadcasts of networks cannot be told from others by their
+/// address; they come to one socket only (`bind_udp`), except those that never leave the host.
+fn is_for_all(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            ip.is_multicast() || ip.is_broadcast() || ip == Ipv4Addr::new(127, 255, 255, 255)
+        }
+        IpAddr::V6(ip) => ip.is_multicast(),
     }
 }
 

@@ -1,12 +1,19 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
+#[cfg(target_os = "linux")]
+use socket2::SockFilter;
 use socket2::{Domain, Protocol, Socket, Type};
+
+/// Linux's `PACKET_HOST`: how a packet is marked that is for this host.
+#[cfg(target_os = "linux")]
+const FOR_HOST: u32 = libc::PACKET_HOST as u32;
 
 /// Opens `sockets` non-blocking sockets (at least one) that share the address `bind`, between which
 /// the system spreads the senders: all datagrams of one of them come to the same socket. Port 0 lets
 /// the system choose; `[::]` also serves IPv4 where the system's default says so. They may
-/// broadcast. The system keeps `receive_buffer_bytes` for each of them until they are read, or less
+/// broadcast. What is for everybody in a network (a broadcast, a multicast) comes to the first one
+/// only, as far as it does come from a network. The system keeps `receive_buffer_bytes` for each of them until they are read, or less
 /// if it does not allow so many; 0 for its default.
 ///
 /// # Errors
@@ -27,6 +34,7 @@ pub fn bind_udp(
         for _ in 1..sockets {
             let socket = open(bind, receive_buffer_bytes)?;
             socket.set_reuse_port(true)?;
+            take_own_only(&socket);
             socket.bind(&shared)?;
             bound.push(socket);
         }
@@ -43,6 +51,24 @@ fn open(bind: SocketAddr, receive_buffer_bytes: usize) -> io::Result<Socket> {
     }
     Ok(socket)
 }
+
+/// Has the system drop what is not for this host alone, of which every socket would get a copy.
+#[cfg(target_os = "linux")]
+fn take_own_only(socket: &Socket) {
+    let of = |code: u32| u16::try_from(code).expect("codes of instructions are small");
+    let kind = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE).cast_unsigned();
+    let filter = [
+        SockFilter::new(of(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS), 0, 0, kind),
+        SockFilter::new(of(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K), 0, 1, FOR_HOST),
+        SockFilter::new(of(libc::BPF_RET | libc::BPF_K), 0, 0, u32::MAX),
+        SockFilter::new(of(libc::BPF_RET | libc::BPF_K), 0, 0, 0),
+    ];
+    // Where filters are not allowed, copies come to all.
+    let _ = socket.attach_filter(&filter);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn take_own_only(_socket: &Socket) {}
 
 #[cfg(test)]
 mod tests {

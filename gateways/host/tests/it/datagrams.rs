@@ -25,16 +25,20 @@ fn changed(shards: u16, set: impl FnOnce(&mut gateway_host::ListenerConfig)) -> 
 
 #[test]
 fn clients_connect_and_hear_each_other() {
-    for (shards, ip) in [(1, "127.0.0.1"), (4, "127.0.0.1"), (4, "::1"), (3, "0.0.0.0"), (2, "::")]
-    {
+    for (shards, ip, reached_at) in [
+        (1, "127.0.0.1", "127.0.0.1"),
+        (4, "127.0.0.1", "127.0.0.1"),
+        (4, "::1", "::1"),
+        (3, "0.0.0.0", "127.0.0.1"),
+        // Answers come from the address that was asked.
+        (3, "0.0.0.0", "127.0.0.3"),
+        (2, "::", "::1"),
+        (2, "::", "127.0.0.3"),
+    ] {
         let bind = SocketAddr::new(ip.parse().unwrap(), 0);
         let office = Office::with(config(shards), Post::default(), Rebind::default(), bind, |_| {});
         let mut address = office.address;
-        match ip {
-            "0.0.0.0" => address.set_ip([127, 0, 0, 1].into()),
-            "::" => address.set_ip("::1".parse().unwrap()),
-            _ => {}
-        }
+        address.set_ip(reached_at.parse().unwrap());
         let peers: Vec<Peer> = (0..20).map(|_| Peer::new(address)).collect();
         for (number, peer) in peers.iter().enumerate() {
             peer.connect(&format!("c{number}")).send(format!("Ps{number}")).expect("subscribed");
@@ -68,6 +72,21 @@ fn what_is_nobodys_is_answered_by_the_commons() {
         assert_eq!(office.node.connections()[0].1, 0);
         office.wait_counters(|c| c.datagrams_received == 80 && c.links == 0);
     }
+}
+
+#[test]
+fn a_broadcast_is_heard_once_and_answered() {
+    let bind = "0.0.0.0:0".parse().unwrap();
+    let office = Office::with(config(4), Post::default(), Rebind::default(), bind, |_| {});
+    let port = office.address.port();
+    let peer = Peer::new(SocketAddr::from(([127, 0, 0, 1], port)));
+    peer.socket.set_broadcast(true).unwrap();
+    for number in 0..20 {
+        let text = format!("Ze{number}");
+        peer.socket.send_to(text.as_bytes(), ("127.255.255.255", port)).unwrap();
+        peer.expect(format!("e{number}"));
+    }
+    peer.send("Ze").expect("e").expect_nothing();
 }
 
 #[test]
