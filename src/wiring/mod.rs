@@ -297,6 +297,27 @@ mod tests {
     }
 
     #[test]
+    fn a_gateway_gets_the_files_that_its_settings_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "[[listener]]\ngateway = \"mqtt-sn\"\ntransport = \"udp\"\n\
+                    [listener.mqtt-sn]\npredefined_file = \"ids\"\n\
+                    credentials_file = \"logins\"\n";
+        let faults = || check(&config(folder.path(), text)).map_err(|faults| faults.to_string());
+        assert!(faults().unwrap_err().contains("listener[0].mqtt-sn.predefined_file: "));
+        std::fs::write(folder.path().join("ids"), "*, city/time, 1\n").unwrap();
+        let logins = folder.path().join("logins");
+        std::fs::write(&logins, "hunter2\n").unwrap();
+        let text = faults().unwrap_err();
+        assert!(text.contains("listener[0].mqtt-sn.credentials_file: line 1: "), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+        std::fs::write(&logins, "sn1:ann:hunter2\n").unwrap();
+        std::fs::set_permissions(&logins, fs::Permissions::from_mode(0o604)).unwrap();
+        let warnings = faults().unwrap();
+        let warned = warnings.iter().any(|warning| warning.contains("mqtt-sn.credentials_file"));
+        assert!(warned, "{warnings:?}");
+    }
+
+    #[test]
     fn a_file_of_rules_without_a_rule_allows_nothing() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("rules.toml"), "").unwrap();

@@ -40,6 +40,7 @@ impl Header {
 /// Reads Length and MsgType; `packet_len` is then no less than `len`.
 pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Header, DecodeError> {
     let at = reader.position();
+    //= mqttsn:GW-SN-02
     let (packet_len, len) = match reader.u8()? {
         LONG_FORM => (usize::from(reader.u16()?), 4),
         short => (usize::from(short), 2),

@@ -103,6 +103,7 @@ impl Topic<'_> {
 mod tests {
     use super::*;
 
+    //= mqttsn:GW-SN-31
     #[test]
     fn short_names_are_two_bytes_of_text() {
         assert_eq!(ShortName::new(*b"ab").unwrap().as_str(), "ab");

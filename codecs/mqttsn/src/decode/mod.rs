@@ -25,6 +25,7 @@ pub(crate) fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Frame<'a>, 
     if header.msg_type == ENCAPSULATED {
         encapsulation = Some(decode_encapsulation(&header, &mut reader, input.len())?);
         header = header::read(&mut reader)?;
+        //= mqttsn:GW-SN-32
         if header.msg_type == ENCAPSULATED {
             return Err(violation::ENCAPSULATION_NESTED.at(header.msg_type_at()));
         }
@@ -32,6 +33,7 @@ pub(crate) fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Frame<'a>, 
     if header.packet_len > usize::from(limits.max_packet_size) {
         return Err(violation::PACKET_SIZE.at(header.at));
     }
+    //= mqttsn:GW-SN-01
     if header.end() > input.len() {
         return Err(violation::DATAGRAM_SHORT.at(header.at));
     }

@@ -26,6 +26,7 @@ pub(super) fn publish<'a>(body: &mut Reader<'a>) -> Result<Publish<'a>, DecodeEr
     let flags_at = body.position();
     let flags = Flags(body.u8()?);
     let topic_id = match flags.topic_id_type() {
+        //= mqttsn:GW-SN-17
         Some(TopicIdType::Normal) if flags.qos() == QoS::MinusOne => {
             return Err(violation::MINUS_ONE_NORMAL_ID.at(flags_at));
         }
@@ -34,6 +35,7 @@ pub(super) fn publish<'a>(body: &mut Reader<'a>) -> Result<Publish<'a>, DecodeEr
         Some(TopicIdType::Short) => {
             let at = body.position();
             let name = short_name(body)?;
+            //= mqttsn:GW-SN-31
             if name.has_wildcard() {
                 return Err(violation::SHORT_NAME_WILDCARD.at(at));
             }
@@ -54,5 +56,6 @@ pub(super) fn publish<'a>(body: &mut Reader<'a>) -> Result<Publish<'a>, DecodeEr
 /// Reads a short topic name, with or without wildcards.
 pub(super) fn short_name(body: &mut Reader<'_>) -> Result<ShortName, DecodeError> {
     let at = body.position();
+    //= mqttsn:GW-SN-31
     ShortName::new(body.array()?).ok_or_else(|| violation::SHORT_NAME.at(at))
 }

@@ -39,6 +39,7 @@ fn encode_frame(frame: &Frame<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError>
 /// for it.
 fn write_length(start: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let len = out.len() - start;
+    //= mqttsn:GW-SN-02
     if let (Ok(short), Some(place)) = (u8::try_from(len), out.get_mut(start)) {
         *place = short;
         return Ok(());

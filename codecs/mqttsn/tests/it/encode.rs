@@ -23,6 +23,8 @@ fn will_topic(topic: &str) -> Option<WillTopic<'_>> {
     Some(WillTopic { qos: QoS::AtMostOnce, retain: false, topic })
 }
 
+//= mqttsn:GW-SN-17
+//= mqttsn:GW-SN-31
 #[test]
 fn what_cannot_be_said_is_refused() {
     let wildcard = TopicId::Short(ShortName::of_topic("a#").unwrap());

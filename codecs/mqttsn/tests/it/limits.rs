@@ -31,6 +31,7 @@ fn packet_size_is_judged_before_anything_else_of_the_packet() {
     assert_eq!(error.kind, ErrorKind::TooLarge);
 }
 
+//= mqttsn:GW-SN-02
 #[test]
 fn length_grows_at_256_bytes() {
     let payload = [b'x'; 254];
@@ -56,6 +57,7 @@ fn the_greatest_packet_has_65535_bytes() {
     assert_eq!(out, [7]);
 }
 
+//= mqttsn:GW-SN-32
 #[test]
 fn the_greatest_node_id_has_252_bytes() {
     let node = [9; 253];

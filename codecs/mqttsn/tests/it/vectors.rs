@@ -9,6 +9,8 @@ use crate::{
     suite::MqttSn,
 };
 
+//= mqttsn:GW-SN-01
+//= mqttsn:GW-SN-02
 #[test]
 fn framing() {
     vectors::<MqttSn>("framing");
@@ -34,11 +36,13 @@ fn subscribe() {
     vectors::<MqttSn>("subscribe");
 }
 
+//= mqttsn:GW-SN-32
 #[test]
 fn encapsulation() {
     vectors::<MqttSn>("encapsulation");
 }
 
+//= mqttsn:GW-SN-02
 #[test]
 fn a_packet_of_three_hundred_bytes_has_a_length_of_three() {
     let mut bytes = hex::decode("01 01 35 0c 20 00 01 00 02").unwrap();
