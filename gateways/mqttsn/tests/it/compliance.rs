@@ -128,10 +128,13 @@ fn short(topic: &str) -> ShortName {
     ShortName::of_topic(topic).expect("a topic of two letters")
 }
 
+/// Packets that nobody has taken yet.
+type Inbox = VecDeque<Vec<u8>>;
+
 /// A socket, and what came for each of the nodes behind it.
 struct Wire {
     socket: UdpSocket,
-    inboxes: Mutex<HashMap<Option<Vec<u8>>, VecDeque<Vec<u8>>>>,
+    inboxes: Mutex<HashMap<Option<Vec<u8>>, Inbox>>,
 }
 
 impl Wire {
