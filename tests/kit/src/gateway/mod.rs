@@ -135,7 +135,8 @@ pub enum End {
 /// called: it acknowledges what [`Client::receive`] returns and nothing else. What takes longer
 /// than [`PATIENCE`] panics.
 pub trait Client: Send + Sized + 'static {
-    /// Connects and waits for the answer.
+    /// Connects and waits for the answer. Over datagrams, answers to what was sent before may come
+    /// first and are passed over, and a client that is connected connects anew.
     ///
     /// # Errors
     /// The server refuses, or closes the link.

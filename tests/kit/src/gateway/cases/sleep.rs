@@ -1,6 +1,6 @@
 use core_model::SessionLimits;
 
-use super::{expect, settle_stranger};
+use super::{expect, settle, settle_stranger};
 use crate::gateway::world::{ELSEWHERE, Plan, World};
 use crate::gateway::{Client, Login, Subject, skipped};
 
@@ -46,12 +46,6 @@ pub fn who_sleeps_hears_nothing<S: Subject>(shards: u16) {
 
 fn bytes(texts: &[String]) -> Vec<Vec<u8>> {
     texts.iter().map(|text| text.clone().into_bytes()).collect()
-}
-
-/// What one shard has sent another one, and that one its clients, was there before these questions.
-fn settle<S: Subject>(world: &World<S>) {
-    world.sessions();
-    world.sessions();
 }
 
 /// Who wakes up as somebody else, from another address, gets nothing of what waits for him.
