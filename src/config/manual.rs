@@ -76,8 +76,11 @@ pub fn markdown(gateways: &[Registration]) -> String {
     text += &reference(&mut Node::default(), "", false);
     text += &reference(&mut ListenerTable::default(), LISTENER, true);
     for gateway in gateways {
-        let header = format!("{LISTENER}.{}", gateway.name);
-        text += &reference((gateway.settings)().as_mut(), &header, false);
+        let mut settings = (gateway.settings)();
+        if !settings.fields().is_empty() {
+            let header = format!("{LISTENER}.{}", gateway.name);
+            text += &reference(settings.as_mut(), &header, false);
+        }
     }
     text.truncate(text.trim_end().len());
     text.push('\n');

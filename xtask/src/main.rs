@@ -8,6 +8,7 @@ mod arrows;
 mod bench;
 mod deny;
 mod metadata;
+mod new_protocol;
 mod setup;
 mod test;
 mod trace;
@@ -22,12 +23,14 @@ The project's chores.
 
 cargo xtask test [--keep-going] [STEP...]
     Everything that must pass, or only the named steps:
-    setup fmt clippy deny arrows trace unit doc e2e
+    setup fmt clippy deny arrows trace unit new-protocol doc e2e
 cargo xtask trace [--report | --write-gaps | SPEC:ID...]
     Check the requirement citations of code and tests.
     --report      write conformance/*/REPORT.md
     --write-gaps  take what is covered by now out of conformance/*/gaps.toml
     SPEC:ID       show where a requirement is cited, e.g. mqtt5:3.1.2-4
+cargo xtask new-protocol NAME
+    Write the crates of a new protocol, which work and are there to be changed.
 cargo xtask bench [ARGUMENT...]
     Measure the release build.
 cargo xtask fmt
@@ -54,6 +57,7 @@ fn run(chore: &str, arguments: &[String]) -> Result<()> {
     match chore {
         "test" => test::run(&root, arguments),
         "trace" => trace::run(&root, arguments),
+        "new-protocol" => new_protocol::run(&root, arguments),
         "bench" => bench::run(arguments),
         "fmt" => command(cargo(&root).args(["fmt", "--all"])),
         "help" | "--help" | "-h" => {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 
 use crate::metadata::Metadata;
-use crate::{arrows, cargo, command, deny, quiet, setup, trace};
+use crate::{arrows, cargo, command, deny, new_protocol, quiet, setup, trace};
 
 /// A name, and what it does in the workspace.
 type Step = (&'static str, fn(&Path) -> Result<()>);
@@ -21,6 +21,7 @@ const STEPS: &[Step] = &[
     ("arrows", arrows::check),
     ("trace", trace::check),
     ("unit", unit),
+    ("new-protocol", new_protocol::try_out),
     ("doc", doc),
     ("e2e", e2e),
 ];

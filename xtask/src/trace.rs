@@ -33,8 +33,8 @@ enum Action {
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     match arguments {
         [] => check(root),
-        [one] if one == "--report" => act(root, Action::Report),
-        [one] if one == "--write-gaps" => act(root, Action::WriteGaps),
+        [one] if one == "--report" => act(root, Action::Report, None),
+        [one] if one == "--write-gaps" => act(root, Action::WriteGaps, None),
         citations if citations.iter().all(|one| one.contains(':')) => show(root, citations),
         other => bail!("trace does not know `{}`", other.join(" ")),
     }
@@ -42,14 +42,25 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
 
 /// Fails on an unknown id, an uncovered requirement, a gap that is none, or a stale report.
 pub(crate) fn check(root: &Path) -> Result<()> {
-    act(root, Action::Check)
+    act(root, Action::Check, None)
 }
 
-fn act(root: &Path, action: Action) -> Result<()> {
+/// The same for one protocol alone, whatever is wrong with others.
+pub(crate) fn check_one(root: &Path, name: &str) -> Result<()> {
+    act(root, Action::Check, Some(name))
+}
+
+/// Writes the report of one protocol, and fails if it is not as it should be.
+pub(crate) fn report_one(root: &Path, name: &str) -> Result<()> {
+    act(root, Action::Report, Some(name))
+}
+
+fn act(root: &Path, action: Action, only: Option<&str>) -> Result<()> {
     let protocols = requirements::load(root)?;
     let sources = scan::sources(root)?;
     let (known, mut problems) = index(&protocols, &sources);
-    for protocol in &protocols {
+    problems.retain(|_| only.is_none());
+    for protocol in protocols.iter().filter(|one| only.is_none_or(|name| one.name == name)) {
         let file = protocol.folder.join("gaps.toml");
         let missing = missing(protocol, &known);
         let mut gaps = Gaps::read(&file)?;
