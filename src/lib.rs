@@ -17,6 +17,7 @@ pub mod config;
 
 mod cli;
 mod data_dir;
+mod decode;
 mod gateways;
 mod logging;
 mod memory;

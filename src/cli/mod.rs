@@ -1,11 +1,12 @@
 //! Commands and exit codes.
 
+mod decode;
 mod display;
 mod operation;
 mod table;
 mod users;
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -60,7 +61,7 @@ enum Command {
     /// Print the configuration file with every setting, its default and its meaning
     Config(ConfigArgs),
     /// Show packets as JSON, one on each line
-    Decode(DecodeArgs),
+    Decode(decode::DecodeArgs),
     #[command(flatten)]
     Operation(operation::Operation),
     /// Change files of users, or make hashes of passwords
@@ -99,19 +100,6 @@ struct ConfigArgs {
     markdown: bool,
 }
 
-#[derive(Args)]
-struct DecodeArgs {
-    /// Protocol, such as mqtt
-    gateway: String,
-    /// The bytes in hexadecimal, white space allowed, or `-` to read that from standard input
-    #[arg(value_name = "HEX|-", required = true)]
-    bytes: Vec<String>,
-    /// Version of the protocol (mqtt: 3.1, 3.1.1, 5); without it a CONNECT at the start tells it,
-    /// and anything else is taken for the newest
-    #[arg(long, value_name = "VERSION")]
-    version: Option<String>,
-}
-
 /// The whole program, with these gateways.
 pub fn run(gateways: &[Registration]) -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -139,7 +127,7 @@ pub fn run(gateways: &[Registration]) -> ExitCode {
             };
             print(&text)
         }
-        Command::Decode(args) => decode_command(&args, gateways),
+        Command::Decode(args) => decode::run(&args, gateways),
         Command::Operation(operation) => display::operate(operation, gateways),
         Command::Users(command) => users::run(command),
     }
@@ -192,49 +180,6 @@ fn summary(file: &Path, config: &Config, warnings: &[String]) -> String {
         );
     }
     text + &memory_bound(config).to_string()
-}
-
-fn decode_command(args: &DecodeArgs, gateways: &[Registration]) -> Exit {
-    let decoders = || gateways.iter().filter_map(|known| Some((known.name, known.decoder?)));
-    let Some((_, decoder)) = decoders().find(|(name, _)| *name == args.gateway) else {
-        let names: Vec<_> = decoders().map(|(name, _)| name).collect();
-        complain(&format!("no decoder for {}; there is: {}", args.gateway, names.join(", ")));
-        return Exit::Usage;
-    };
-    let version = args.version.as_deref();
-    if version.is_some_and(|version| !decoder.versions.contains(&version)) {
-        complain(&format!("no such version; there is: {}", decoder.versions.join(", ")));
-        return Exit::Usage;
-    }
-    let text = match read_hex(&args.bytes.join(" ")) {
-        Ok(text) => text,
-        Err(error) => return complain(&format!("standard input: {error}")),
-    };
-    let bytes = match codec_wire::hex::decode(&text) {
-        Ok(bytes) => bytes,
-        Err(error) => return complain(&format!("not hexadecimal: {error}")),
-    };
-    let decoded = (decoder.decode)(&bytes, version);
-    let mut lines = String::new();
-    for json in decoded.frames.iter().map(|frame| &frame.json).chain(&decoded.error) {
-        lines += &format!("{json}\n");
-    }
-    match (print(&lines), decoded.error) {
-        (Exit::Done, Some(_)) => Exit::BadInput,
-        (exit, _) => exit,
-    }
-}
-
-/// The argument, or standard input for `-`.
-fn read_hex(argument: &str) -> io::Result<String> {
-    if argument != "-" {
-        return Ok(argument.to_owned());
-    }
-    /// Twice the largest MQTT packet in hexadecimal, so that a wrong file does not fill the memory.
-    const INPUT_BYTES_MAX: u64 = 1 << 30;
-    let mut text = String::new();
-    io::stdin().lock().take(INPUT_BYTES_MAX).read_to_string(&mut text)?;
-    Ok(text)
 }
 
 fn print(text: &str) -> Exit {

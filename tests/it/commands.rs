@@ -141,6 +141,17 @@ fn decode_reads_standard_input() {
 }
 
 #[test]
+fn decode_reads_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = file(&folder, "c0:00\nd0:00\n");
+    let output = manifold(&["decode", "mqtt", &format!("@{name}")]);
+    assert_eq!((output.status.code(), stdout(&output).lines().count()), (Some(0), 2));
+    let output = manifold(&["decode", "mqtt", &format!("@{name}.gone")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains(".gone: "), "{}", stderr(&output));
+}
+
+#[test]
 fn decode_ends_with_1_at_a_bad_packet_and_2_at_a_bad_argument() {
     let output = manifold(&["decode", "mqtt", "c000 c100"]);
     assert_eq!(output.status.code(), Some(1));
