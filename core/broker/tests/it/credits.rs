@@ -1,6 +1,8 @@
 //! Clients that say how many messages they can take, and hear when nothing waits for them.
 
-use core_model::{Credit, Outcome, Reason};
+use std::sync::Arc;
+
+use core_model::{Action, Authorizer, Credit, Outcome, Permissions, Principal, Reason};
 
 use crate::words::{id, msg, sub};
 use crate::world::{Client, Layout, NOTHING, Setup, World, everywhere};
@@ -247,6 +249,52 @@ fn retained_messages_wait_for_credit_too() {
             seen.extend(some);
         }
         assert_eq!(seen.len(), 101);
+    });
+}
+
+/// Nobody may subscribe to `t`.
+struct NoT;
+
+impl Authorizer for NoT {
+    fn compile(&self, _principal: &Principal) -> Arc<dyn Permissions> {
+        Arc::new(NoT)
+    }
+}
+
+impl Permissions for NoT {
+    fn permits(&self, action: Action, topic: &str) -> bool {
+        !(matches!(action, Action::Subscribe { .. }) && topic == "t")
+    }
+}
+
+#[test]
+fn what_is_taken_back_waits_for_nobody() {
+    everywhere(|layout| {
+        let (mut w, p, s) = asleep(layout, |_| {});
+        publish(&mut w, p, "x", 1);
+        w.demand(s, Credit::Messages(0));
+        assert_eq!(w.take(s), NOTHING);
+        w.set_plugins(|plugins| plugins.authorizer = Some(Arc::new(NoT)));
+        assert_eq!(w.take(s), ["drained"]);
+    });
+}
+
+#[test]
+fn a_delivery_that_is_taken_back_before_it_was_sent_gives_its_credit_back() {
+    everywhere(|layout| {
+        let late = |s: &mut Setup| s.delays.iter_mut().for_each(|delay| *delay = 5);
+        let (mut w, p, s) = asleep(layout, late);
+        w.subscribe(s, vec![sub("u", 1)]);
+        publish(&mut w, p, "x", 2);
+        w.apply(s, core_model::Operation::Demand(Credit::Messages(1)));
+        w.turns(2);
+        assert_eq!(w.take(s), NOTHING);
+        w.set_plugins(|plugins| plugins.authorizer = Some(Arc::new(NoT)));
+        assert_eq!(w.publish(p, msg("u", "y", 1)), 0);
+        let seen = w.take(s);
+        assert_eq!(seen.last().map(String::as_str), Some("q1#2 u=y"), "{seen:?}");
+        assert_eq!(w.publish(p, msg("u", "z", 1)), 0);
+        assert_eq!(w.take(s), NOTHING);
     });
 }
 
