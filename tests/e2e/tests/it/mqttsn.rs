@@ -134,7 +134,7 @@ fn sessions_are_kept_or_deleted() {
 
 #[test]
 fn kept_sessions_expire() {
-    let config = Config { sn: "session_expiry = \"1s\"", ..Config::default() };
+    let config = Config { sn: "session_expiry = \"3s\"", ..Config::default() };
     Gateway::start(&config).run("mqttsn_sessions.py", &["session_expires"]);
 }
 
