@@ -443,3 +443,14 @@ impl Request {
 pub(crate) fn disconnect(cause: DisconnectCause, door: &mut Door<'_, '_, '_>) {
     door.operation(Operation::Disconnect(Disconnect { cause, expiry: None }));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_at_rest_is_small() {
+        // There is one for each of many sleepers: what is added here is to be boxed.
+        assert!(size_of::<Client>() <= 216, "{} bytes", size_of::<Client>());
+    }
+}
