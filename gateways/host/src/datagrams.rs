@@ -1,5 +1,6 @@
 //! Reading datagrams: whose each one is, and what becomes of it.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ pub(crate) struct Datagram<'d> {
     pub(crate) local: Option<IpAddr>,
     /// What a proxy says of the peer.
     pub(crate) header: Option<DatagramHeader>,
-    /// The shard to whose socket it came.
+    /// The shard to whose socket it came, or which stands for that where a proxy is between.
     pub(crate) arrival: ShardId,
     /// What that shard has guessed of its address, to be settled.
     pub(crate) guess: Option<Claim>,
@@ -136,11 +137,29 @@ impl ShardLoop {
                     datagram.bytes = bytes.get(header.len..).unwrap_or(&[]);
                     datagram.peer = header.peer;
                     datagram.header = Some(header);
+                    datagram.arrival = self.arrival_of(&datagram);
                 }
                 Err(fault) => return self.refuse_header(listener, from, &fault),
             }
         }
+        if datagram.arrival != self.id {
+            let to = datagram.arrival;
+            return self.forward(listener, &datagram, to);
+        }
         self.route(listener, &datagram);
+    }
+
+    /// The shard that knows whose the address of a datagram is. A proxy may send those of one peer
+    /// from several ports of its own, and so to the sockets of several shards: then it is not the
+    /// one to whose socket they come, but the one that the peer's address names.
+    fn arrival_of(&self, datagram: &Datagram<'_>) -> ShardId {
+        if datagram.peer == datagram.from {
+            return self.id;
+        }
+        // All shards have to come to the same.
+        let mut hasher = DefaultHasher::new();
+        datagram.peer.hash(&mut hasher);
+        ShardId((hasher.finish() % u64::from(self.node.shards.max(1))) as u16)
     }
 
     #[cold]

@@ -35,6 +35,7 @@ struct Head {
     from: SocketAddr,
     local: Option<IpAddr>,
     header: Option<DatagramHeader>,
+    arrival: ShardId,
     guess: Option<Claim>,
     len: usize,
 }
@@ -59,6 +60,7 @@ impl Parcel {
             from: datagram.from,
             local: datagram.local,
             header: datagram.header.clone(),
+            arrival: datagram.arrival,
             guess: datagram.guess,
             len: datagram.bytes.len(),
         });
@@ -66,7 +68,7 @@ impl Parcel {
 }
 
 /// Parcels of other shards whose datagrams wait.
-pub(crate) type Held = VecDeque<(ShardId, Parcel)>;
+pub(crate) type Held = VecDeque<Parcel>;
 
 impl ShardLoop {
     /// Hands over the words about addresses, before anything is written in this turn: the peer may
@@ -96,35 +98,35 @@ impl ShardLoop {
             return;
         }
         if self.held.is_empty() && self.may_read() {
-            self.unpack(from, &parcel);
+            self.unpack(&parcel);
         } else if self.held.len() < HELD_MAX {
-            self.held.push_back((from, parcel));
+            self.held.push_back(parcel);
         } else {
             self.links.counters.datagrams_crowded += parcel.heads.len() as u64;
             for head in &parcel.heads {
-                self.deny_guess(from, head);
+                self.deny_guess(head);
             }
         }
     }
 
     /// Goes on with the parcels that have waited.
     pub(crate) fn take_held(&mut self) {
-        while let Some((from, parcel)) = self.held.pop_front() {
-            self.unpack(from, &parcel);
+        while let Some(parcel) = self.held.pop_front() {
+            self.unpack(&parcel);
             if self.outgoing.is_crowded(&mut self.shard, self.links.limits.mail_per_turn_max) {
                 return;
             }
         }
     }
 
-    fn unpack(&mut self, from: ShardId, parcel: &Parcel) {
+    fn unpack(&mut self, parcel: &Parcel) {
         let mut rest = parcel.bytes.as_slice();
         for head in &parcel.heads {
             let (bytes, behind) = rest.split_at(head.len.min(rest.len()));
             rest = behind;
             let Some(port) = self.links.ports.of(head.listener) else {
                 // Its listener is gone, or not here yet.
-                self.deny_guess(from, head);
+                self.deny_guess(head);
                 continue;
             };
             let listener = Arc::clone(&port.listener);
@@ -134,17 +136,17 @@ impl ShardLoop {
                 from: head.from,
                 local: head.local,
                 header: head.header.clone(),
-                arrival: from,
+                arrival: head.arrival,
                 guess: head.guess,
             };
             self.route(&listener, &datagram);
         }
     }
 
-    fn deny_guess(&mut self, from: ShardId, head: &Head) {
+    fn deny_guess(&mut self, head: &Head) {
         if let Some(guess) = head.guess {
             let key = PathKey::new(head.listener, head.peer, false);
-            self.links.ports.paths.deny(key, guess, from);
+            self.links.ports.paths.deny(key, guess, head.arrival);
         }
     }
 }
