@@ -14,6 +14,7 @@
 mod access;
 mod aiomqtt;
 mod daemon;
+mod datagrams;
 mod gmqtt;
 mod hostile;
 mod limits;
