@@ -189,6 +189,16 @@ impl Machine for RelayMachine {
     }
 
     fn on_event(&mut self, slot: u32, event: Event<'_>, context: &mut Context<'static, '_>) {
+        // The end of a listener is told to the link, not to its slots.
+        if slot < FIRST_SLOT && matches!(event, Event::Draining) {
+            let slots: Vec<u32> = self.nodes.keys().copied().collect();
+            for slot in slots {
+                self.with_client(slot, context, |client, shared, _, door| {
+                    client.on_event(Event::Draining, shared, door);
+                });
+            }
+            return self.close_if_empty(context);
+        }
         self.with_client(slot, context, |client, shared, _, door| {
             client.on_event(event, shared, door);
         });

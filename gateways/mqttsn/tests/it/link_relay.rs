@@ -224,3 +224,17 @@ fn what_core_says_late_to_a_forgotten_node_is_nobodys() {
         assert!(line.event(slot, event).is_nothing());
     }
 }
+
+#[test]
+fn the_end_of_the_listener_is_told_to_every_node() {
+    let mut line = Line::relay(|_| {});
+    let slots = [join(&mut line, b"\x01", "sn1"), join(&mut line, b"\x02", "sn2")];
+    let outcome = line.event(0, Event::Draining);
+    assert_eq!(outcome.frames.len(), slots.len());
+    let goodbye = [2, 0x18];
+    assert!(outcome.frames.iter().all(|(_, bytes)| bytes.ends_with(&goodbye)), "{outcome:?}");
+    for ((slot, operation), expected) in outcome.operations.iter().zip(slots) {
+        assert_lost((*slot, operation), expected, Reason::SERVER_SHUTTING_DOWN);
+    }
+    assert_eq!(outcome.close, Some(Close::Flush(Reason::SUCCESS)));
+}
