@@ -30,7 +30,8 @@ pub struct MqttSnConfig {
     /// Seconds that the session of a client without CleanSession outlives its link (1 to
     /// 4 294 967 294; 4 294 967 295 for ever).
     pub session_expiry_s: u32,
-    /// Seconds that a client may take for the packets of its Will (1 to 65 535).
+    /// Seconds that a client may take for the packets of its Will (1 to 65 535); at least as long
+    /// as `t_retry_s` and `n_retry` make it.
     pub connect_timeout_s: u16,
     /// Topic ids of one client (1 to 65 534).
     pub max_topics: u16,

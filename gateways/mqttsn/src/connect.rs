@@ -39,6 +39,9 @@ pub(crate) struct Opening {
 
 impl Opening {
     fn new(packet: &Connect<'_>, config: &MqttSnConfig, now: Timestamp) -> Self {
+        // A slow radio is given the time for all repetitions.
+        let repeating_s = u32::from(config.t_retry_s) * (u32::from(config.n_retry) + 1);
+        let timeout_s = repeating_s.max(config.connect_timeout_s.into());
         Opening {
             clean_session: packet.clean_session,
             has_will: packet.will,
@@ -47,7 +50,7 @@ impl Opening {
             deletes_will: false,
             repeats: 0,
             retry_at: now.plus_seconds(config.t_retry_s.into()),
-            ends_at: now.plus_seconds(config.connect_timeout_s.into()),
+            ends_at: now.plus_seconds(timeout_s),
         }
     }
 

@@ -6,7 +6,7 @@ use core_model::{Credit, Delivery, MessageRef, Operation, Outcome, QoS, Reason, 
 
 use crate::{
     Shared,
-    client::Client,
+    client::{Client, State},
     mapping,
     retry::{Exchange, Step},
     slot::Door,
@@ -391,9 +391,18 @@ impl Client {
         }
     }
 
-    /// Lets core deliver as much as there is room for, when it has little credit left.
+    /// Lets core deliver as much as there is room for, when it has little credit left. A client that
+    /// is awake gets what has come one after another, whatever the QoS.
     pub(crate) fn renew_credit(&mut self, door: &mut Door<'_, '_, '_>) {
         if !self.takes_messages() || self.is_blocked || self.credit > CREDIT_MAX / 2 {
+            return;
+        }
+        //= mqttsn:GW-SN-27
+        if matches!(self.state, State::Awake) {
+            if self.credit == 0 && self.sending.is_none() {
+                self.credit = 1;
+                door.operation(Operation::Demand(Credit::Messages(1)));
+            }
             return;
         }
         let waiting = self.sending.as_ref().map_or(0, |sending| sending.waiting.len());

@@ -175,6 +175,7 @@ fn who_does_not_say_its_will_is_asked_again_and_then_forgotten() {
 fn all_of_the_will_has_to_be_said_in_time() {
     let mut peer = Peer::fresh(|config| {
         config.t_retry_s = 10;
+        config.n_retry = 0;
         config.connect_timeout_s = 15;
     });
     peer.send(&with_will());

@@ -62,11 +62,16 @@ fn who_wakes_gets_one_message_after_the_other() {
     let mut peer = Peer::connected();
     let id = peer.subscribe("t/a");
     peer.send(&Packet::Disconnect(Some(300)));
-    peer.send(&WAKE);
-    assert_eq!(deliver(&mut peer, "t/a", 0, 0).publish().qos, QoS::AtMostOnce);
-    assert_eq!(deliver(&mut peer, "t/a", 1, 7).publish().msg_id, 7);
+    assert!(matches!(demand(&peer.send(&WAKE))[..], [Credit::Messages(1)]));
+    let effects = deliver(&mut peer, "t/a", 0, 0);
+    assert_eq!(effects.publish().qos, QoS::AtMostOnce);
+    assert!(matches!(demand(&effects)[..], [Credit::Messages(1)]), "{effects:?}");
+    let effects = deliver(&mut peer, "t/a", 1, 7);
+    assert_eq!(effects.publish().msg_id, 7);
+    assert!(demand(&effects).is_empty(), "not before it is settled: {effects:?}");
     let effects = peer.send(&Packet::Puback(ack(id, 7, 0)));
     assert_eq!(effects.settled(), [(7, Outcome::Accepted)]);
+    assert!(matches!(demand(&effects)[..], [Credit::Messages(1)]), "{effects:?}");
     assert!(effects.frames.is_empty(), "core has not said that this was all");
     assert_eq!(peer.event(Event::Drained).packet(), Packet::Pingresp);
 }
@@ -92,12 +97,12 @@ fn a_message_after_the_last_one_asks_core_again() {
     peer.send(&WAKE);
     deliver(&mut peer, "t/a", 0, 0);
     peer.event(Event::Drained);
-    let effects = deliver(&mut peer, "t/b", 0, 0);
-    assert!(matches!(demand(&effects)[..], [Credit::Messages(1..)]), "{effects:?}");
+    assert!(deliver(&mut peer, "t/b", 0, 0).is_nothing(), "the first is under way");
     let effects = peer.send(&Packet::Regack(ack(1, 1, 0)));
     assert!(matches!(effects.packets()[..], [Packet::Publish(_), Packet::Register(_)]));
     let effects = peer.send(&Packet::Regack(ack(2, 2, 0)));
     assert!(matches!(effects.packet(), Packet::Publish(_)));
+    assert!(matches!(demand(&effects)[..], [Credit::Messages(1)]), "{effects:?}");
     assert_eq!(peer.event(Event::Drained).packet(), Packet::Pingresp);
 }
 
