@@ -5,8 +5,8 @@ use crate::Registration;
 use crate::settings::{Bind, Place, TableReader, nearest, quoted};
 
 /// Protocols that are planned.
-const GATEWAYS_LATER: [&str; 10] =
-    ["mqtt-sn", "coap", "lwm2m", "stomp", "lorawan", "gbt32960", "jt808", "modbus", "http", "raw"];
+const GATEWAYS_LATER: [&str; 9] =
+    ["coap", "lwm2m", "stomp", "lorawan", "gbt32960", "jt808", "modbus", "http", "raw"];
 
 /// Complains about a gateway that is not there.
 pub(super) fn refuse_gateway(

@@ -23,6 +23,7 @@ mod mosquitto;
 mod mqttjs;
 mod mqttools;
 mod mqttsn;
+mod mqttsn_discovery;
 mod observation;
 mod operation;
 mod paho;

@@ -1,26 +1,24 @@
 //! MQTT-SN 1.2 over UDP, seen by `py/mqttsn_client.py`, a client that was written from the
 //! specification alone, and by clients that other people wrote.
 
-use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::process::{LIMIT, Process, python, run, wait_for};
+use crate::process::{Process, python, run};
 use crate::server::{Server, executable};
 
 /// A server with a listener for MQTT and one for MQTT-SN.
-struct Gateway {
-    server: Server,
+pub(crate) struct Gateway {
+    pub(crate) server: Server,
     /// Where the datagrams of all cases are written.
     capture: Option<PathBuf>,
 }
 
 /// What a test wants to be otherwise in the file.
 #[derive(Default)]
-struct Config {
+pub(crate) struct Config {
     /// Lines of the top table.
     top: &'static str,
     /// Lines of the MQTT-SN listener's own table.
@@ -36,7 +34,7 @@ struct Config {
 }
 
 impl Config {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let shards = std::env::var("MANIFOLD_SHARDS").unwrap_or_else(|_| "1".into());
         let shards = self.shards.map_or(shards, |shards| shards.to_string());
         format!(
@@ -62,7 +60,12 @@ impl Gateway {
 
     /// Starts it with files that are in the folder already.
     fn start_in(folder: TempDir, config: &Config) -> Gateway {
-        Gateway { server: Server::start_in(folder, &config.text()), capture: None }
+        Gateway::with_text(folder, &config.text())
+    }
+
+    /// Starts it with this file.
+    pub(crate) fn with_text(folder: TempDir, text: &str) -> Gateway {
+        Gateway { server: Server::start_in(folder, text), capture: None }
     }
 
     /// The command for cases of a script.
@@ -584,71 +587,4 @@ fn wireshark_finds_nothing_malformed() {
             assert!(kind.starts_with("0x") && fault.trim().is_empty(), "{script}: {answer:?}");
         }
     }
-}
-
-/// The next datagram, and how long it took; none after a time.
-fn next_datagram(socket: &UdpSocket, limit: Duration) -> Option<(Vec<u8>, Duration)> {
-    let since = Instant::now();
-    socket.set_read_timeout(Some(limit)).expect("a time that is not 0");
-    let mut octets = [0; 64];
-    let len = socket.recv(&mut octets).ok()?;
-    Some((octets[..len].to_vec(), since.elapsed()))
-}
-
-/// ADVERTISE of gateway 7, every second.
-const ADVERTISE: [u8; 5] = [5, 0, 7, 0, 1];
-
-/// A server that advertises to a socket of the test.
-fn advertising(socket: &UdpSocket, more: &str) -> Gateway {
-    let to = socket.local_addr().expect("it is bound");
-    let config = Config::default().text().replace(
-        "[listener.mqtt-sn]\n",
-        &format!(
-            "[listener.mqtt-sn]\nadvertise_to = \"{to}\"\nadvertise_interval = \"1s\"\n{more}\n"
-        ),
-    );
-    let folder = tempfile::tempdir().expect("a folder");
-    Gateway { server: Server::start_in(folder, &config), capture: None }
-}
-
-/// One ADVERTISE in each interval, however many shards there are.
-//= mqttsn:GW-SN-03
-#[test]
-fn a_gateway_advertises() {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    let _gateway = advertising(&socket, "");
-    let (first, _) = next_datagram(&socket, LIMIT).expect("an ADVERTISE");
-    assert_eq!(first, ADVERTISE);
-    for _ in 0..2 {
-        let (next, waited) = next_datagram(&socket, LIMIT).expect("another ADVERTISE");
-        assert_eq!(next, ADVERTISE);
-        assert!(waited > Duration::from_millis(700), "advertised again after {waited:?}");
-    }
-}
-
-/// It is silent as long as it hears the other one, from whatever port, and again once it does.
-//= mqttsn:GW-SN-05
-#[test]
-fn a_gateway_stands_by() {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    let others: Vec<_> =
-        (0..4).map(|_| UdpSocket::bind("127.0.0.1:0").expect("a free port")).collect();
-    let gateway = advertising(&socket, "standby_for = 9");
-    let address = gateway.server.address_of("sn");
-    let mut count = 0;
-    // The active gateway, with the same interval.
-    let mut live = |limit| {
-        others[count % others.len()].send_to(&[5, 0, 9, 0, 1], address).expect("it is sent");
-        count += 1;
-        next_datagram(&socket, limit)
-    };
-    for _ in 0..8 {
-        let heard = live(Duration::from_millis(500));
-        assert!(heard.is_none(), "advertised beside the active gateway: {heard:?}");
-    }
-    let (advertised, waited) = next_datagram(&socket, LIMIT).expect("it takes over");
-    assert_eq!(advertised, ADVERTISE);
-    assert!(waited > Duration::from_millis(800), "took over after {waited:?}");
-    // One may be on its way when the other one comes back.
-    wait_for("its silence", || live(Duration::from_millis(1_500)).is_none().then_some(()));
 }
