@@ -1,9 +1,9 @@
 //! What every protocol has to pass, whoever writes it.
 //!
-//! - `codec` (feature `codec`): a codec describes itself once by [`codec::Subject`] and gets round
-//!   trips, input in pieces, fuzzing and its vectors by [`codec_tests!`] and [`codec::vectors`].
+//! - `codec` (feature `codec`): a codec describes itself once by `codec::Subject` and gets round
+//!   trips, input in pieces, fuzzing and its vectors by `codec_tests!` and `codec::vectors`.
 //! - `gateway` (feature `gateway`): a gateway and a test client of its protocol are described once by
-//!   [`gateway::Subject`] and [`gateway::Client`], and [`gateway_tests!`] runs them on a real node:
+//!   `gateway::Subject` and `gateway::Client`, and `gateway_tests!` runs them on a real node:
 //!   limits, drain, identity, access, secrets, slow peers.
 //!
 //! Both suites know no protocol. What a protocol cannot do it says as data, and what is skipped for
