@@ -112,7 +112,7 @@ pub(crate) fn page(outcomes: &[Outcome], options: &Options) -> Result<String> {
          ## Scenarios\n\n\
          {scenarios}\n\
          Without a rate, a publisher keeps a fixed number of messages on the way (100 at QoS 0, 20 \
-         at QoS 1 and 2, 10 in `fanout` and `fanin-qos0`, 8 and 1 over MQTT-SN), so nothing piles up and every loss \
+         at QoS 1 and 2, 10 in `fanout` and `fanin-qos0`, 4 and 1 over MQTT-SN), so nothing piles up and every loss \
          shows. CPU is user and system time of the server process, so it includes the kernel's TCP \
          and UDP work. Memory for an MQTT-SN client is the slope over the second half of 200 000 \
          of them. Memory is resident memory of the process, without the kernel's sockets.\n\n\
