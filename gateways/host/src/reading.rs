@@ -422,11 +422,12 @@ impl ShardLoop {
             self.apply_pending();
             return None;
         }
+        // What the machine asks for meanwhile, when events reach it, comes after all of them.
         for (number, operation) in operations.drain(..) {
             let slot = self.links.slot(id, number);
             self.shard.apply(self.links.now, slot, operation, &mut self.links);
-            self.apply_pending();
         }
+        self.apply_pending();
         None
     }
 
@@ -457,8 +458,9 @@ impl ShardLoop {
             }
             let slot = self.links.slot(id, number);
             self.shard.apply(self.links.now, slot, operation, &mut self.links);
-            self.apply_pending();
         }
+        drop(rest);
+        self.apply_pending();
         None
     }
 

@@ -8,7 +8,12 @@ use gateway_host::{Bucket, LinkFacts, Rate, SenderPath};
 use smallvec::SmallVec;
 
 use crate::{
-    Shared, connect::Opening, late::Finished, publish_out::Sending, slot::Door, topics::Topics,
+    Shared,
+    connect::{Greeting, Opening},
+    late::Finished,
+    publish_out::Sending,
+    slot::Door,
+    topics::Topics,
     will::WillUpdate,
 };
 
@@ -43,6 +48,10 @@ pub(crate) struct Client {
     pub(crate) topics: Topics,
     /// What is on its way to the client.
     pub(crate) sending: Option<Box<Sending>>,
+    /// The CONNECT that has made it active, while nothing else has come.
+    pub(crate) fresh: Option<Greeting>,
+    /// Whether it does not know the pre-defined ids.
+    pub(crate) lacks_predefined: bool,
     /// QoS 2 messages of the client that are finished.
     pub(crate) finished: Finished,
     pub(crate) unanswered: SmallVec<[Unanswered; 2]>,
@@ -50,7 +59,7 @@ pub(crate) struct Client {
     pub(crate) will: Option<Arc<StoredMessage>>,
     pub(crate) will_update: Option<Box<WillUpdate>>,
     /// How fast the client may publish.
-    pace: Option<Box<(Rate, Bucket)>>,
+    pub(crate) pace: Option<Box<(Rate, Bucket)>>,
 }
 
 /// Where a client is between its first CONNECT and its end.
@@ -98,7 +107,7 @@ impl Client {
         door: &mut Door<'_, '_, '_>,
     ) -> Client {
         let mut client = Client::new(packet.client_id, facts, door.now());
-        client.open(packet, shared, facts, door);
+        client.open(packet, false, shared, facts, door);
         client
     }
 
@@ -116,6 +125,8 @@ impl Client {
             register_id: 0,
             topics: Topics::default(),
             sending: None,
+            fresh: None,
+            lacks_predefined: false,
             finished: Finished::default(),
             unanswered: SmallVec::new(),
             will: None,
@@ -128,16 +139,29 @@ impl Client {
     pub(crate) fn reopen(
         &mut self,
         packet: &Connect<'_>,
+        holds: bool,
         shared: &Arc<Shared>,
         facts: &LinkFacts,
         door: &mut Door<'_, '_, '_>,
     ) {
         let (pace, is_blocked) = (self.pace.take(), self.is_blocked);
-        let finished = std::mem::take(&mut self.finished);
+        let mut finished = std::mem::take(&mut self.finished);
+        finished.begin_anew(packet.clean_session);
+        // Core repeats the others itself.
+        let letters = if packet.clean_session { None } else { self.sending.take() };
         *self = Client::new(packet.client_id, facts, door.now());
         (self.pace, self.is_blocked) = (pace.or(self.pace.take()), is_blocked);
         self.finished = finished;
-        self.open(packet, shared, facts, door);
+        self.sending = letters.and_then(|letters| letters.of_qos0());
+        self.open(packet, holds, shared, facts, door);
+    }
+
+    /// Ends its hold on the session for another client of the same name, which may publish as fast
+    /// as is left to it.
+    pub(crate) fn give_way(&mut self, door: &mut Door<'_, '_, '_>) -> Option<Box<(Rate, Bucket)>> {
+        disconnect(DisconnectCause::Farewell, door);
+        self.state = State::Gone;
+        self.pace.take()
     }
 
     /// A packet of the client came, another CONNECT of the same client identifier too.
@@ -152,6 +176,9 @@ impl Client {
             return;
         }
         self.heard_at = door.now();
+        if !matches!(packet, Packet::Connect(_)) {
+            self.fresh = None;
+        }
         match packet {
             Packet::Connect(connect) => self.on_connect(connect, shared, facts, door),
             Packet::Disconnect(duration_s) => self.on_disconnect(*duration_s, door),
@@ -231,12 +258,34 @@ impl Client {
         door: &mut Door<'_, 'static, '_>,
     ) {
         match self.state {
-            State::Connecting(_) => self.on_opening_event(event, door),
+            State::Connecting(_) => self.on_opening_event(event, shared, door),
             State::Active | State::Asleep | State::Awake => {
                 self.on_live_event(event, shared, door);
             }
+            State::Prompting(_) => self.on_prompting_event(&event, door),
             // Of a session that this client has left.
-            State::Prompting(_) | State::Gone => {}
+            State::Gone => {}
+        }
+    }
+
+    /// What concerns the session that a client has while it is asked for another Will.
+    fn on_prompting_event(&mut self, event: &Event<'_>, door: &mut Door<'_, 'static, '_>) {
+        match event {
+            Event::Kicked { reason, .. } => {
+                if let State::Prompting(opening) = &mut self.state {
+                    opening.holds_session = false;
+                }
+                door.send(&Packet::Disconnect(None));
+                self.end(*reason, door);
+            }
+            Event::Draining => {
+                door.send(&Packet::Disconnect(None));
+                let reason = Reason::SERVER_SHUTTING_DOWN;
+                self.leave_session(DisconnectCause::Lost(reason), door);
+                self.end(reason, door);
+            }
+            // What is to be delivered comes again.
+            _ => {}
         }
     }
 
@@ -320,7 +369,8 @@ impl Client {
             State::Connecting(_) | State::Active | State::Asleep | State::Awake => {
                 disconnect(DisconnectCause::Lost(reason), door);
             }
-            State::Prompting(_) | State::Gone => {}
+            State::Prompting(_) => self.leave_session(DisconnectCause::Lost(reason), door),
+            State::Gone => {}
         }
         self.state = State::Gone;
     }
@@ -451,6 +501,6 @@ mod tests {
     #[test]
     fn a_client_at_rest_is_small() {
         // There is one for each of many sleepers: what is added here is to be boxed.
-        assert!(size_of::<Client>() <= 216, "{} bytes", size_of::<Client>());
+        assert!(size_of::<Client>() <= 224, "{} bytes", size_of::<Client>());
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Opening {
     has_will: bool,
     /// Keep alive in seconds.
     duration_s: u16,
+    /// Whether the session of before is the client's until core judges this CONNECT.
+    pub(crate) holds_session: bool,
     /// What WILLTOPIC has said.
     envelope: Option<Envelope>,
     /// Whether the stored Will is to be deleted.
@@ -37,8 +39,22 @@ pub(crate) struct Opening {
     ends_at: Timestamp,
 }
 
+/// What one CONNECT of a client has in common with its copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Greeting(bool, bool, u16);
+
+impl Greeting {
+    fn of(packet: &Connect<'_>) -> Self {
+        Greeting(packet.clean_session, packet.will, packet.duration_s)
+    }
+}
+
+/// How often WILLTOPICREQ is repeated, so that no more than three times as much goes to an address
+/// as came from it.
+const UNPROVEN_REPEATS_MAX: u8 = 2;
+
 impl Opening {
-    fn new(packet: &Connect<'_>, config: &MqttSnConfig, now: Timestamp) -> Self {
+    fn new(packet: &Connect<'_>, holds: bool, config: &MqttSnConfig, now: Timestamp) -> Self {
         // A slow radio is given the time for all repetitions.
         let repeating_s = u32::from(config.t_retry_s) * (u32::from(config.n_retry) + 1);
         let timeout_s = repeating_s.max(config.connect_timeout_s.into());
@@ -46,6 +62,7 @@ impl Opening {
             clean_session: packet.clean_session,
             has_will: packet.will,
             duration_s: packet.duration_s,
+            holds_session: holds,
             envelope: None,
             deletes_will: false,
             repeats: 0,
@@ -55,8 +72,11 @@ impl Opening {
     }
 
     fn is_of(&self, packet: &Connect<'_>) -> bool {
-        (self.clean_session, self.has_will, self.duration_s)
-            == (packet.clean_session, packet.will, packet.duration_s)
+        self.greeting() == Greeting::of(packet)
+    }
+
+    fn greeting(&self) -> Greeting {
+        Greeting(self.clean_session, self.has_will, self.duration_s)
     }
 
     /// When the client is asked again, or given up.
@@ -114,10 +134,11 @@ impl Opening {
 }
 
 impl Client {
-    /// Handles the CONNECT of a client that has no session here.
+    /// Handles a CONNECT; `holds`: the client has a session on this link.
     pub(crate) fn open(
         &mut self,
         packet: &Connect<'_>,
+        holds: bool,
         shared: &Shared,
         facts: &LinkFacts,
         door: &mut Door<'_, '_, '_>,
@@ -125,7 +146,7 @@ impl Client {
         if packet.protocol_id != PROTOCOL_ID {
             return self.refuse(Reason::UNSUPPORTED_VERSION, door);
         }
-        let opening = Box::new(Opening::new(packet, &shared.config, door.now()));
+        let opening = Box::new(Opening::new(packet, holds, &shared.config, door.now()));
         if !packet.will {
             return self.judge(opening, None, shared, facts, door);
         }
@@ -151,15 +172,38 @@ impl Client {
         }
         match &self.state {
             //= mqttsn:GW-SN-29
-            State::Prompting(opening) if opening.is_of(packet) => return opening.ask(door),
-            State::Prompting(_) => {}
+            State::Prompting(opening) if opening.is_of(packet) => opening.ask(door),
+            State::Prompting(opening) => {
+                let holds = opening.holds_session;
+                self.reopen(packet, holds, shared, facts, door);
+            }
             // Its answer is under way.
-            State::Connecting(_) | State::Gone => return,
+            State::Connecting(_) | State::Gone => {}
+            //= mqttsn:GW-SN-29
+            State::Active if self.is_greeted_by(packet) => {
+                door.send(&Packet::Connack(ReturnCode::ACCEPTED));
+            }
             State::Active | State::Asleep | State::Awake => {
-                disconnect(DisconnectCause::Farewell, door);
+                if packet.will {
+                    self.withdraw_credit(door);
+                }
+                self.reopen(packet, true, shared, facts, door);
             }
         }
-        self.reopen(packet, shared, facts, door);
+    }
+
+    /// Whether a CONNECT is a copy of the one that has made the client active.
+    pub(crate) fn is_greeted_by(&self, packet: &Connect<'_>) -> bool {
+        matches!(self.state, State::Active) && self.fresh == Some(Greeting::of(packet))
+    }
+
+    /// Ends the hold on the session that a client has while it is asked for another Will.
+    pub(crate) fn leave_session(&mut self, cause: DisconnectCause, door: &mut Door<'_, '_, '_>) {
+        if let State::Prompting(opening) = &mut self.state
+            && std::mem::take(&mut opening.holds_session)
+        {
+            disconnect(cause, door);
+        }
     }
 
     /// Handles a WILLTOPIC.
@@ -226,6 +270,10 @@ impl Client {
         facts: &LinkFacts,
         door: &mut Door<'_, '_, '_>,
     ) {
+        if opening.holds_session {
+            // It goes on, or anew, without its will being published.
+            disconnect(DisconnectCause::Farewell, door);
+        }
         let operation = opening.operation(&self.client_id, will, &shared.config, facts);
         door.operation(Operation::Connect(Box::new(operation)));
         self.state = State::Connecting(opening);
@@ -238,7 +286,13 @@ impl Client {
         if now < opening.deadline() {
             return;
         }
-        if now >= opening.ends_at || opening.repeats >= shared.config.n_retry {
+        // Whoever has said CONNECT only may have forged its address.
+        let repeats_max = match opening.envelope {
+            None => shared.config.n_retry.min(UNPROVEN_REPEATS_MAX),
+            Some(_) => shared.config.n_retry,
+        };
+        if now >= opening.ends_at || opening.repeats >= repeats_max {
+            self.leave_session(DisconnectCause::Lost(Reason::MAXIMUM_CONNECT_TIME), door);
             return self.end(Reason::MAXIMUM_CONNECT_TIME, door);
         }
         opening.repeats += 1;
@@ -247,9 +301,14 @@ impl Client {
     }
 
     /// Handles core's answer to CONNECT.
-    pub(crate) fn on_opening_event(&mut self, event: Event<'_>, door: &mut Door<'_, 'static, '_>) {
+    pub(crate) fn on_opening_event(
+        &mut self,
+        event: Event<'_>,
+        shared: &Shared,
+        door: &mut Door<'_, 'static, '_>,
+    ) {
         match event {
-            Event::Connected(connected) => self.accept(&connected, door),
+            Event::Connected(connected) => self.accept(&connected, shared, door),
             Event::Refused { reason, .. } | Event::Kicked { reason, .. } => {
                 self.refuse(reason, door);
             }
@@ -262,7 +321,7 @@ impl Client {
         }
     }
 
-    fn accept(&mut self, connected: &Connected, door: &mut Door<'_, 'static, '_>) {
+    fn accept(&mut self, connected: &Connected, shared: &Shared, door: &mut Door<'_, 'static, '_>) {
         let State::Connecting(opening) = std::mem::replace(&mut self.state, State::Active) else {
             return;
         };
@@ -271,6 +330,7 @@ impl Client {
         self.heard_at = door.now();
         self.silence_max_ms = silence_max_ms(opening.duration_s);
         self.outlives_link = !opening.clean_session;
+        self.fresh = Some(opening.greeting());
         self.topics = Topics::restored(&connected.notes);
         self.will.clone_from(&connected.will);
         self.credit = CREDIT_MAX;
@@ -280,6 +340,9 @@ impl Client {
         }
         if self.is_blocked {
             self.withdraw_credit(door);
+        } else if self.sending.is_some() {
+            // Messages with QoS 0 that waited here already.
+            self.pump(shared, door);
         }
     }
 
@@ -287,6 +350,7 @@ impl Client {
     fn refuse(&mut self, reason: Reason, door: &mut Door<'_, '_, '_>) {
         //= mqttsn:GW-SN-07
         door.send(&Packet::Connack(mapping::connack_code(reason)));
+        self.leave_session(DisconnectCause::Lost(reason), door);
         self.end(reason, door);
     }
 }

@@ -6,7 +6,7 @@ use core_model::Timestamp;
 use foldhash::fast::FixedState;
 
 /// Exchanges that are remembered.
-const FINISHED_MAX: usize = 8;
+const FINISHED_MAX: usize = 4;
 /// How far a MsgId may be from the one before for a client that counts.
 const STEP_MAX: u16 = 64;
 
@@ -15,14 +15,17 @@ const STEP_MAX: u16 = 64;
 ///
 /// A MsgId is free again after PUBCOMP, and MQTT relies on a stream that repeats nothing. Here a
 /// copy may come later. It is known by its MsgId, topic and data while the exchange is not long ago,
-/// but only of clients that count their MsgIds: one that uses the same for every message, or a few
-/// in turn, may well publish the same again.
+/// but only of clients that have counted their MsgIds up for longer than what is remembered here:
+/// one that uses the same for every message, or a few in turn, may well publish the same again.
 #[derive(Debug, Default)]
 pub(crate) struct Finished {
     list: VecDeque<Exchange>,
     /// The MsgId of the newest request.
     newest: u16,
-    habit: Habit,
+    /// Steps upwards without one back.
+    run: u8,
+    /// Whether the next request may be the first of a client that has forgotten where it was.
+    is_in_doubt: bool,
 }
 
 #[derive(Debug)]
@@ -33,45 +36,47 @@ struct Exchange {
     finished_at: Option<Timestamp>,
 }
 
-/// How a client chooses its MsgIds, as far as known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Habit {
-    #[default]
-    Unknown,
-    Counts,
-    /// It has used one again soon, for something else.
-    Reuses,
-}
-
 impl Finished {
+    /// The client has connected again, and may count from the beginning: with a new session, or if
+    /// its next request says so.
+    pub(crate) fn begin_anew(&mut self, clean_session: bool) {
+        if clean_session {
+            (self.newest, self.run) = (0, 0);
+        }
+        self.is_in_doubt = true;
+    }
+
     /// A request with this MsgId came, such as a REGISTER.
     pub(crate) fn note(&mut self, msg_id: u16) {
-        let is_next =
-            self.newest != 0 && (1..=STEP_MAX).contains(&msg_id.wrapping_sub(self.newest));
-        if is_next && self.habit == Habit::Unknown {
-            self.habit = Habit::Counts;
-        }
-        if is_next || self.newest == 0 {
+        if self.newest == 0 {
             self.newest = msg_id;
+        } else if (1..=STEP_MAX).contains(&msg_id.wrapping_sub(self.newest)) {
+            self.newest = msg_id;
+            self.run = self.run.saturating_add(1);
+        } else if self.is_in_doubt {
+            (self.newest, self.run) = (msg_id, 0);
         }
+        self.is_in_doubt = false;
     }
 
     /// Whether a QoS 2 message is the copy of one that was finished at most `window_s` ago. If not,
     /// it is remembered.
     pub(crate) fn is_copy(&mut self, publish: &Publish<'_>, window_s: u32, now: Timestamp) -> bool {
         let (msg_id, digest) = (publish.msg_id, digest(publish));
+        let counts = usize::from(self.run) > FINISHED_MAX;
         if let Some(known) = self.list.iter_mut().find(|one| one.msg_id == msg_id) {
             let Some(finished_at) = known.finished_at else { return false };
             let is_recent = finished_at.plus_seconds(window_s) > now;
-            let is_same = known.digest == digest;
-            if is_recent && is_same && self.habit == Habit::Counts {
+            if is_recent && known.digest == digest && counts {
                 return true;
             }
-            if is_recent && !is_same {
-                self.habit = Habit::Reuses;
-            }
+            (self.newest, self.run) = (msg_id, 0);
             *known = Exchange { msg_id, digest, finished_at: None };
             return false;
+        }
+        self.note(msg_id);
+        if msg_id != self.newest {
+            (self.newest, self.run) = (msg_id, 0);
         }
         if self.list.len() == FINISHED_MAX {
             self.list.pop_front();
@@ -109,39 +114,58 @@ mod tests {
     }
 
     fn take(finished: &mut Finished, msg_id: u16, data: &[u8], seconds: u32) -> bool {
-        finished.note(msg_id);
         finished.is_copy(&publish(msg_id, data), 20, at(seconds))
     }
 
     #[test]
     fn a_copy_that_comes_late_is_known_for_a_while() {
         let mut finished = Finished::default();
-        finished.note(1);
-        assert!(!take(&mut finished, 2, b"a", 0));
+        (1..=5).for_each(|msg_id| finished.note(msg_id));
+        assert!(!take(&mut finished, 6, b"a", 0));
         // It is core that knows what is not finished.
-        assert!(!take(&mut finished, 2, b"a", 1));
-        finished.finish(2, at(2));
-        assert!(take(&mut finished, 2, b"a", 3));
-        assert!(!take(&mut finished, 3, b"b", 4));
-        finished.finish(3, at(4));
-        assert!(take(&mut finished, 2, b"a", 5) && take(&mut finished, 3, b"b", 5));
-        assert!(!take(&mut finished, 2, b"a", 22));
+        assert!(!take(&mut finished, 6, b"a", 1));
+        finished.finish(6, at(2));
+        assert!(take(&mut finished, 6, b"a", 3));
+        assert!(!take(&mut finished, 7, b"b", 4));
+        finished.finish(7, at(4));
+        assert!(take(&mut finished, 6, b"a", 5) && take(&mut finished, 7, b"b", 5));
+        assert!(!take(&mut finished, 6, b"a", 22));
     }
 
     #[test]
     fn who_does_not_count_loses_nothing() {
-        let mut finished = Finished::default();
-        for seconds in 0..5 {
-            assert!(!take(&mut finished, 7, b"on", seconds));
-            finished.finish(7, at(seconds));
+        for cycle in 1..=20 {
+            let mut finished = Finished::default();
+            for second in 0..100 {
+                let msg_id = 1 + (second % cycle) as u16;
+                assert!(!take(&mut finished, msg_id, b"on", second), "{cycle} {second}");
+                finished.finish(msg_id, at(second));
+            }
         }
+    }
+
+    #[test]
+    fn who_begins_anew_loses_nothing() {
         let mut finished = Finished::default();
-        for (second, data) in
-            [b"a", b"b", b"c", b"a", b"b", b"c", b"c", b"c", b"c"].iter().enumerate()
-        {
-            let msg_id = 1 + second as u16 % 2;
-            assert!(!take(&mut finished, msg_id, *data, second as u32), "{second}");
-            finished.finish(msg_id, at(second as u32));
+        for msg_id in 1..10 {
+            assert!(!take(&mut finished, msg_id, b"on", 0));
+            finished.finish(msg_id, at(0));
+        }
+        // It goes on where it was, so that a copy is known.
+        finished.begin_anew(false);
+        finished.note(10);
+        assert!(take(&mut finished, 9, b"on", 1));
+        // It has forgotten where it was.
+        finished.begin_anew(false);
+        finished.note(1);
+        for msg_id in [7, 8, 9, 10] {
+            assert!(!take(&mut finished, msg_id, b"on", 1), "{msg_id}");
+            finished.finish(msg_id, at(1));
+        }
+        (11..20).for_each(|msg_id| finished.note(msg_id));
+        finished.begin_anew(true);
+        for msg_id in [10, 9, 8, 7] {
+            assert!(!take(&mut finished, msg_id, b"on", 1), "{msg_id}");
         }
     }
 

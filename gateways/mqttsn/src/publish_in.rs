@@ -95,7 +95,7 @@ impl Client {
         let message = Message { qos, retain: publish.retain, ..Message::new(topic, publish.data) };
         let message = message.detach();
         let (msg_id, topic_id) = (publish.msg_id, publish.topic_id.value());
-        if qos > QoS::AtMostOnce {
+        if qos == QoS::AtLeastOnce {
             self.finished.note(msg_id);
         }
         //= mqttsn:GW-SN-29

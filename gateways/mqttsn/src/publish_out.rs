@@ -28,6 +28,18 @@ pub(crate) struct Sending {
     waiting: VecDeque<Waiting>,
 }
 
+impl Sending {
+    /// The messages with QoS 0 that wait, if there are any: nobody else has them.
+    pub(crate) fn of_qos0(mut self: Box<Self>) -> Option<Box<Self>> {
+        self.exchange = None;
+        self.waiting.retain(|one| match one {
+            Waiting::Letter(letter) => letter.qos == QoS::AtMostOnce,
+            Waiting::Release(_) => false,
+        });
+        (!self.waiting.is_empty()).then_some(self)
+    }
+}
+
 #[derive(Debug)]
 enum Waiting {
     Letter(Letter),
@@ -295,10 +307,10 @@ impl Client {
         door: &mut Door<'_, '_, '_>,
     ) {
         let Some(Step::Publish { letter, .. }) = self.step() else {
-            return self.on_unknown_topic(ack);
+            return self.on_unknown_topic(ack, shared);
         };
         if letter.handle != ack.msg_id {
-            return self.on_unknown_topic(ack);
+            return self.on_unknown_topic(ack, shared);
         }
         let (handle, qos) = (letter.handle, letter.qos);
         match ack.return_code {
@@ -327,7 +339,9 @@ impl Client {
     //= mqttsn:GW-SN-21
     fn send_once_more(&mut self, door: &mut Door<'_, '_, '_>) {
         let Some(Step::Publish { mut letter, topic }) = self.take_step() else { return };
-        if letter.is_second {
+        if let TopicId::Predefined(_) = topic {
+            self.lacks_predefined = true;
+        } else if letter.is_second {
             return discard(letter.handle, Reason::TOPIC_NAME_INVALID, door);
         }
         if let TopicId::Normal(id) = topic {
@@ -340,8 +354,10 @@ impl Client {
 
     /// The client did not know the topic of a message with QoS 0.
     //= mqttsn:GW-SN-21
-    fn on_unknown_topic(&mut self, ack: &TopicAck) {
+    fn on_unknown_topic(&mut self, ack: &TopicAck, shared: &Shared) {
         let is_known = |standing| standing == Standing::Known;
+        self.lacks_predefined |= ack.return_code == ReturnCode::INVALID_TOPIC_ID
+            && shared.config.predefined.topic(&self.client_id, ack.topic_id).is_some();
         if ack.return_code == ReturnCode::INVALID_TOPIC_ID
             && let Some(entry) = self.topics.of_id_mut(ack.topic_id)
             && is_known(entry.standing)

@@ -122,6 +122,32 @@ impl RelayMachine {
         self.forget(slot);
     }
 
+    /// Whether a CONNECT opens another session for the client of a slot.
+    fn begins_anew(&self, slot: u32, connect: &Connect<'_>) -> bool {
+        let client = self.nodes.get(&slot).map(|node| &node.client);
+        client.is_some_and(|client| client.is_live() && !client.is_greeted_by(connect))
+    }
+
+    /// Gives a client that connects again another slot: what core still has to say to the old one is
+    /// not for it.
+    fn replace(
+        &mut self,
+        slot: u32,
+        frame: &Frame<'_>,
+        connect: &Connect<'_>,
+        context: &mut Context<'_, '_>,
+    ) {
+        let Some(node) = self.nodes.get_mut(&slot) else { return };
+        let max = self.shared.config.max_packet_size;
+        let pace = node.client.give_way(&mut Door::new(slot, Some(&node.id), max, context));
+        self.forget(slot);
+        let successor = self.next_slot;
+        self.admit(frame, connect, context);
+        if let Some(node) = self.nodes.get_mut(&successor) {
+            node.client.pace = pace;
+        }
+    }
+
     /// Ends the link when nobody is behind the forwarder any more; who comes later opens another one.
     fn close_if_empty(&self, context: &mut Context<'_, '_>) {
         if self.nodes.is_empty() {
@@ -164,6 +190,9 @@ impl Machine for RelayMachine {
                     self.displace(slot, context);
                 }
                 self.admit(&frame, connect, context);
+            }
+            (Packet::Connect(connect), Some(slot)) if self.begins_anew(slot, connect) => {
+                self.replace(slot, &frame, connect, context);
             }
             // The node wakes up as somebody whom it has not connected as.
             (Packet::Pingreq(Some(asks)), Some(slot)) if client_id(slot) != Some(asks) => {

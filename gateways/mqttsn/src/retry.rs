@@ -5,7 +5,7 @@ use core_model::Timestamp;
 
 use crate::{
     Shared,
-    client::Client,
+    client::{Client, State},
     publish_out::{Letter, send_letter},
     slot::Door,
 };
@@ -76,7 +76,11 @@ impl Client {
         }
         let Some(exchange) = self.exchange_mut() else { return };
         if exchange.repeats >= shared.config.n_retry {
-            return self.give_up(door);
+            //= mqttsn:GW-SN-27
+            return match self.state {
+                State::Awake => self.doze_off(door),
+                _ => self.give_up(door),
+            };
         }
         exchange.repeats += 1;
         exchange.retry_at = Some(now.plus_seconds(shared.config.t_retry_s.into()));

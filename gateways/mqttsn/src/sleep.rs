@@ -26,8 +26,7 @@ impl Client {
                 //= mqttsn:GW-SN-24
                 disconnect(DisconnectCause::Farewell, door);
             }
-            // Core does not know of it.
-            (State::Prompting(_), _) => {}
+            (State::Prompting(_), _) => self.leave_session(DisconnectCause::Farewell, door),
         }
         door.send(&Packet::Disconnect(None));
         self.end(Reason::SUCCESS, door);
@@ -49,7 +48,7 @@ impl Client {
             (State::Asleep, Some(_)) => self.wake_up(shared, door),
             // It is answered when it has got everything. What it was sent may be lost, or have gone
             // to where it was before.
-            (State::Awake, Some(_)) => self.resume_exchange(shared, door),
+            (State::Awake, _) => self.resume_exchange(shared, door),
             //= mqttsn:GW-SN-23
             _ => {
                 door.send(&Packet::Pingresp);
@@ -70,6 +69,13 @@ impl Client {
         self.is_drained = false;
         self.resume_exchange(shared, door);
         self.pump(shared, door);
+    }
+
+    /// The client does not answer while it is awake: its radio may be off again. What was under way
+    /// goes on when it wakes up next; whether it is lost is judged by the time that it sleeps.
+    pub(crate) fn doze_off(&mut self, door: &mut Door<'_, '_, '_>) {
+        self.state = State::Asleep;
+        self.withdraw_credit(door);
     }
 
     /// Core has nothing more for the client.

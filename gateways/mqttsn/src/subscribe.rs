@@ -20,6 +20,7 @@ impl Client {
         shared: &Shared,
         door: &mut Door<'_, '_, '_>,
     ) {
+        self.finished.note(subscribe.msg_id);
         if let Err(return_code) = self.subscribe(subscribe, shared, door) {
             let topic_id = match subscribe.topic {
                 Topic::Predefined(id) => id,

@@ -156,7 +156,9 @@ impl Client {
         //= mqttsn:GW-SN-18
         let is_subscribed = is_known && entry.is_some_and(|entry| entry.is_subscribed);
         if !by_name && !is_subscribed {
-            if let Some(id) = shared.config.predefined.id(&self.client_id, topic) {
+            let predefined = shared.config.predefined.id(&self.client_id, topic);
+            //= mqttsn:GW-SN-21
+            if let Some(id) = predefined.filter(|_| !self.lacks_predefined) {
                 return Form::Known(TopicId::Predefined(id));
             }
             //= mqttsn:GW-SN-31

@@ -69,7 +69,7 @@ impl Outgoing {
 
     /// Deliveries that wait for the store have taken their credit from what is replaced now: they
     /// go on when the new one allows it.
-    fn take_reserved_back(&mut self) {
+    pub(super) fn take_reserved_back(&mut self) {
         self.has_reserved = false;
         for entry in &mut self.inflight {
             if entry.state == State::AwaitDurable && entry.in_quota {

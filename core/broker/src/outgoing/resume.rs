@@ -66,6 +66,9 @@ impl Outgoing {
 
     /// The link is gone; what was sent stays in flight for the next one.
     pub(crate) fn suspend(&mut self) {
+        if self.has_reserved {
+            self.take_reserved_back();
+        }
         self.begin_credit(Credit::None);
     }
 

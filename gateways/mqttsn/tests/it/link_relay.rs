@@ -87,10 +87,24 @@ fn a_node_that_has_become_another_client_loses_the_first() {
 }
 
 #[test]
-fn a_node_that_connects_again_keeps_its_slot() {
+fn a_node_that_connects_again_gets_another_slot() {
     let mut line = Line::relay(|_| {});
     let slot = join(&mut line, b"\x01", "sn1");
-    assert_eq!(connect_of(&line.relay_from(b"\x01", named("sn1")), "sn1"), slot);
+    // The network has repeated its CONNECT.
+    let outcome = line.relay_from(b"\x01", named("sn1"));
+    assert_eq!(outcome.relayed().1, Packet::Connack(ReturnCode::ACCEPTED));
+    assert!(outcome.operations.is_empty());
+    line.relay_from(b"\x01", Packet::Pingreq(None));
+    let outcome = line.relay_from(b"\x01", named("sn1"));
+    let successor = connect_of(&outcome, "sn1");
+    assert_ne!(successor, slot);
+    let (first, Operation::Disconnect(left)) = &outcome.operations[0] else { panic!() };
+    assert_eq!((*first, left.cause), (slot, DisconnectCause::Farewell));
+    // What core has said to the old one meanwhile is nobody's.
+    let kicked = Event::Kicked { reason: Reason::SESSION_TAKEN_OVER, server_reference: None };
+    assert!(line.event(slot, kicked).is_nothing());
+    let outcome = line.event(successor, connected());
+    assert_eq!(outcome.relayed().1, Packet::Connack(ReturnCode::ACCEPTED));
 }
 
 //= mqttsn:GW-SN-07

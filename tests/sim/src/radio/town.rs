@@ -67,7 +67,10 @@ impl Town {
             let group = i % groups;
             let filter =
                 if i < groups * 2 { format!("g/{group}/x") } else { format!("g/{group}/+") };
-            Device::new(&format!("d{i}"), address, vec![filter])
+            // More requests than the gateway remembers exchanges, so that it sees how ids are counted.
+            let mut filters: Vec<String> = (0..6).map(|n| format!("quiet/{i}/{n}")).collect();
+            filters.push(filter);
+            Device::new(&format!("d{i}"), address, filters)
         };
         Town {
             now,
