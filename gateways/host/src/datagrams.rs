@@ -89,8 +89,11 @@ impl ShardLoop {
 
     fn read_port(&mut self, place: usize, reception: &mut Reception) {
         let timing = (self.links.now, self.links.limits.accept_pause_ms);
-        for _ in 0..BATCHES_MAX {
-            if self.outgoing.is_crowded(&mut self.shard, self.links.limits.mail_per_turn_max) {
+        for batch in 0..BATCHES_MAX {
+            // The first is always read, or a rush on other links would keep all datagrams out.
+            if batch > 0
+                && self.outgoing.is_crowded(&mut self.shard, self.links.limits.mail_per_turn_max)
+            {
                 return;
             }
             let Links { ports, counters, .. } = &mut self.links;

@@ -205,7 +205,8 @@ impl Links {
         let now = self.now;
         let Some(link) = self.table.at_mut(index) else { return };
         link.traffic.read(now, bytes);
-        if let Some(pace) = &mut link.pace {
+        // A datagram has been charged when it was let in.
+        if let Some(pace) = link.pace.as_mut().filter(|_| !link.output.is_datagrams()) {
             pace.spend_bytes(bytes);
         }
         self.per_listener.at(link.listener).bytes_read += bytes as u64;
